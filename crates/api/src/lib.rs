@@ -1,0 +1,1 @@
+//! What node, proxy and clients say to each other.

@@ -1,0 +1,1 @@
+//! Arithmetic on slices over GF(2^8).

@@ -1,0 +1,1 @@
+//! The gossip state machine on libp2p streams.

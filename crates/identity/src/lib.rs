@@ -1,0 +1,1 @@
+//! The node's identity file, p2p.key.

@@ -1,0 +1,1 @@
+//! The daemon p2pnode.

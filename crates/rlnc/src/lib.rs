@@ -1,0 +1,1 @@
+//! Random linear network coding of one generation.
