@@ -1,0 +1,248 @@
+//! Every number of the protocol: its unit, what raising it costs, where the default comes from.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// How messages are coded and spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// What the public documentation of OptimumP2P describes: a fixed k, dense random shards
+    /// round-robin over the mesh, recoding above a threshold.
+    #[default]
+    Documented,
+}
+
+impl Profile {
+    /// Returns the name used in configuration and in the handshake.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+        }
+    }
+}
+
+/// How many mesh peers a topic has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeshConfig {
+    /// Below this, peers are grafted (`D_low`).
+    pub low: usize,
+    /// How many there should be (`D`).
+    pub target: usize,
+    /// Above this, peers are pruned (`D_high`).
+    pub high: usize,
+    /// How long a pruned peer is not grafted again. GossipSub v1.1: one minute.
+    pub prune_backoff: Duration,
+    /// The same after an unsubscribe. GossipSub v1.1: ten seconds.
+    pub unsubscribe_backoff: Duration,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            low: 3,
+            target: 6,
+            high: 12,
+            prune_backoff: Duration::from_secs(60),
+            unsubscribe_backoff: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What outside input may fill. Where a bound acts, the outcome is counted in [`crate::Stats`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages not yet decoded, of all peers. At the bound a newcomer is refused, or the oldest
+    /// of the peer that holds most gives way if that peer holds more than the newcomer's.
+    pub open_messages_max: usize,
+    /// Bytes that those may fill when complete, k × fragment each. Memory in proportion.
+    pub open_bytes_max: u64,
+    /// Different headers that claim one message id and are open at once.
+    pub headers_per_message_max: usize,
+    /// Bytes of decoded messages kept for repair (`OPTIMUM_RETAIN_BYTES`). Oldest go first.
+    pub retain_bytes_max: u64,
+    /// Ids in the seen-cache; 32 B and some bookkeeping each. Oldest go first.
+    pub seen_messages_max: usize,
+    /// Publishers whose sequence numbers are remembered; about 10 KiB each.
+    pub publishers_max: usize,
+    /// Signature checks per peer and second; a check costs about 32 µs (Ed25519).
+    pub signature_checks_per_second_max: u32,
+    /// Topics a peer may subscribe.
+    pub topics_per_peer_max: usize,
+    /// Topics this node may subscribe.
+    pub topics_max: usize,
+    /// IWANT entries served per peer and heartbeat.
+    pub pulls_per_heartbeat_max: u32,
+    /// IHAVE entries read per peer and heartbeat.
+    pub news_per_heartbeat_max: u32,
+    /// Control bytes waiting for one peer; above, it is disconnected.
+    pub control_bytes_max: usize,
+    /// Bytes of own messages not yet sent once; above, publishes are refused as busy.
+    pub publish_bytes_max: u64,
+    /// Jobs given out at once, and the payload bytes they read.
+    pub jobs_max: usize,
+    /// Payload bytes that jobs given out read at once; one job may always run.
+    pub job_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            open_messages_max: 1024,
+            open_bytes_max: 256 * MIB,
+            headers_per_message_max: 4,
+            retain_bytes_max: 256 * MIB,
+            seen_messages_max: 1 << 18,
+            publishers_max: 4096,
+            signature_checks_per_second_max: 2000,
+            topics_per_peer_max: 1024,
+            topics_max: 1024,
+            pulls_per_heartbeat_max: 512,
+            news_per_heartbeat_max: 4096,
+            control_bytes_max: 256 << 10,
+            publish_bytes_max: 64 * MIB,
+            jobs_max: 64,
+            job_bytes_max: 256 * MIB,
+        }
+    }
+}
+
+/// Settings of one node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster; only headers of the same are taken. May be empty.
+    pub cluster: Bytes,
+    /// How messages are coded and spread.
+    pub profile: Profile,
+    /// Longest payload in bytes (`OPTIMUM_MAX_MSG_SIZE`).
+    pub message_bytes_max: u64,
+    /// Fragments of a message, k (`OPTIMUM_SHARD_FACTOR`).
+    pub shard_factor: u16,
+    /// The publisher sends ⌈k × this⌉ shards (`OPTIMUM_SHARD_MULT`).
+    pub shard_multiplier: f64,
+    /// A relay recodes once it holds more than k × this shards (`OPTIMUM_THRESHOLD`).
+    pub forward_threshold: f64,
+    /// Control-mesh degrees.
+    pub mesh: MeshConfig,
+    /// Time between two heartbeats. 700 ms as in the documented system.
+    pub heartbeat: Duration,
+    /// Heartbeats that a decoded message is kept for repair. The documented system: 6.
+    pub retain_heartbeats: u32,
+    /// Heartbeats that a decoded message is told of. The documented system: 3.
+    pub news_heartbeats: u32,
+    /// Topic peers told at a heartbeat, of those not known to have the message. GossipSub's
+    /// `D_lazy`.
+    pub news_peers: usize,
+    /// How long an equal payload is the same message. GossipSub v1.0: 120 s.
+    pub seen_ttl: Duration,
+    /// How long an undecoded message waits for shards without any coming.
+    pub open_ttl: Duration,
+    /// Payloads of at least this many bytes are hashed and decoded as jobs, shorter ones at once.
+    pub job_threshold_bytes: u64,
+    /// What outside input may fill.
+    pub limits: Limits,
+    /// One payload byte stands for this many; 1 outside simulation.
+    pub payload_scale: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: Bytes::new(),
+            profile: Profile::default(),
+            message_bytes_max: 1 << 20,
+            shard_factor: 4,
+            shard_multiplier: 1.5,
+            forward_threshold: 0.75,
+            mesh: MeshConfig::default(),
+            heartbeat: Duration::from_millis(700),
+            retain_heartbeats: 6,
+            news_heartbeats: 3,
+            news_peers: 6,
+            seen_ttl: Duration::from_secs(120),
+            open_ttl: Duration::from_secs(30),
+            job_threshold_bytes: 256 << 10,
+            limits: Limits::default(),
+            payload_scale: 1,
+        }
+    }
+}
+
+/// Why settings cannot work.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ConfigError {
+    /// Degrees out of order.
+    #[error("the mesh degrees are low {low}, target {target}, high {high}; 1 ≤ low ≤ target ≤ high is needed")]
+    MeshDegrees {
+        /// `D_low`.
+        low: usize,
+        /// `D`.
+        target: usize,
+        /// `D_high`.
+        high: usize,
+    },
+    /// k out of range.
+    #[error("the shard factor is {0}; 1 to 256 fragments are possible")]
+    ShardFactor(u16),
+    /// Multiplier below 1 or not finite.
+    #[error("the shard multiplier is {0}; 1 to 16 is possible (below 1 nobody could decode)")]
+    ShardMultiplier(f64),
+    /// Threshold out of range.
+    #[error("the forward threshold is {0}; 0 to 1 is possible")]
+    ForwardThreshold(f64),
+    /// The longest message does not fit.
+    #[error("the longest message is {bytes} bytes; with {fragments} fragments of at most 16 MiB, 1 to {max} are possible")]
+    MessageBytes {
+        /// What was set.
+        bytes: u64,
+        /// k.
+        fragments: u16,
+        /// What is possible.
+        max: u64,
+    },
+    /// Heartbeat or scale of zero.
+    #[error("{0} is zero; it must be more")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// Checks the settings against each other; [`crate::State::new`] asks for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let MeshConfig { low, target, high, .. } = self.mesh;
+        if low < 1 || low > target || target > high {
+            return Err(ConfigError::MeshDegrees { low, target, high });
+        }
+        if !(1..=256).contains(&self.shard_factor) {
+            return Err(ConfigError::ShardFactor(self.shard_factor));
+        }
+        if !(1.0..=16.0).contains(&self.shard_multiplier) {
+            return Err(ConfigError::ShardMultiplier(self.shard_multiplier));
+        }
+        if !(0.0..=1.0).contains(&self.forward_threshold) {
+            return Err(ConfigError::ForwardThreshold(self.forward_threshold));
+        }
+        let max = u64::from(self.shard_factor) * rlnc::FRAGMENT_BYTES_MAX as u64;
+        if !(1..=max).contains(&self.message_bytes_max) {
+            let (bytes, fragments) = (self.message_bytes_max, self.shard_factor);
+            return Err(ConfigError::MessageBytes { bytes, fragments, max });
+        }
+        if self.heartbeat.is_zero() {
+            return Err(ConfigError::Zero("the heartbeat"));
+        }
+        if self.payload_scale == 0 {
+            return Err(ConfigError::Zero("the payload scale"));
+        }
+        Ok(())
+    }
+
+    /// Returns how many shards the publisher of a message makes: ⌈k × multiplier⌉.
+    pub fn publisher_shards(&self) -> u16 {
+        (f64::from(self.shard_factor) * self.shard_multiplier).ceil() as u16
+    }
+}
