@@ -4,11 +4,33 @@
 //! Decoding never panics, allocates in proportion to the frame at most, and slices payload out of
 //! the frame instead of copying it.
 
+mod acknowledgement;
+mod control;
+mod data;
+mod error;
+mod header;
+mod reader;
+mod varint;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{GenerationId, HeaderHash, MessageId, SignedHeader, Topic};
+
+pub use control::{
+    CONTROL_ENTRIES_MAX, ControlWriter, IDONTWANT_HEADERS_MAX, IHAVE_NEWS_MAX, decode_control,
+    encode_control,
+};
+pub use error::WireError;
+pub(crate) use header::encode_header;
+pub use header::{
+    CLUSTER_BYTES_MAX, FRAGMENTS_MAX, GENERATIONS_MAX, PUBLIC_KEY_BYTES_MAX, ROOT_BYTES,
+};
 
 /// The protocol's major version, part of every protocol id and of the signed domain.
 pub const VERSION: u32 = 1;
@@ -193,18 +215,4 @@ impl RefuseReason {
             | Self::Shape => false,
         }
     }
-}
-
-/// Why bytes are no frame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WireError {
-    /// The frame ends too early.
-    #[error("the frame ends inside {0}")]
-    Truncated(&'static str),
-}
-
-/// Appends the encoding of `header`, the part of the wire format that is signed.
-pub(crate) fn encode_header(header: &crate::Header, out: &mut Vec<u8>) {
-    let _ = (header, out);
 }
