@@ -174,7 +174,9 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ConfigError {
     /// Degrees out of order.
-    #[error("the mesh degrees are low {low}, target {target}, high {high}; 1 ≤ low ≤ target ≤ high is needed")]
+    #[error(
+        "the mesh degrees are low {low}, target {target}, high {high}; 1 ≤ low ≤ target ≤ high is needed"
+    )]
     MeshDegrees {
         /// `D_low`.
         low: usize,
@@ -193,7 +195,9 @@ pub enum ConfigError {
     #[error("the forward threshold is {0}; 0 to 1 is possible")]
     ForwardThreshold(f64),
     /// The longest message does not fit.
-    #[error("the longest message is {bytes} bytes; with {fragments} fragments of at most 16 MiB, 1 to {max} are possible")]
+    #[error(
+        "the longest message is {bytes} bytes; with {fragments} fragments of at most 16 MiB, 1 to {max} are possible"
+    )]
     MessageBytes {
         /// What was set.
         bytes: u64,

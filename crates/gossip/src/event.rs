@@ -184,6 +184,7 @@ pub enum Fault {
 
 /// Something that a trace reader wants to know; the node turns it into a trace event.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say nothing more than their names")]
 pub enum Trace<P> {
     /// Published by this node.
     Publish { message: MessageId, topic: Topic },

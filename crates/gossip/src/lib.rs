@@ -25,18 +25,29 @@
 pub mod wire;
 
 mod config;
+mod control_queue;
 mod event;
 mod header;
 mod ids;
+mod jobs;
 mod keys;
+mod message;
+mod outbox;
+mod peer;
+mod recent;
+mod repair;
+mod replay;
 mod state;
 mod stats;
+mod topic;
 mod view;
 mod window;
 mod work;
 
 pub use config::{Config, ConfigError, Limits, MeshConfig, Profile};
-pub use event::{Delivery, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace};
+pub use event::{
+    Delivery, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,
+};
 pub use header::{Header, SignedHeader};
 pub use ids::{
     GenerationId, HeaderHash, MessageId, PUBLISHER_BYTES_MAX, PeerName, PublisherId,
@@ -45,5 +56,5 @@ pub use ids::{
 pub use keys::Keys;
 pub use state::{State, Timer};
 pub use stats::Stats;
-pub use view::{PeerView, View};
+pub use view::{OpenMessage, PeerView, View};
 pub use work::{Job, JobId, Outcome, message_id};

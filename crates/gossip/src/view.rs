@@ -24,31 +24,70 @@ pub struct PeerView<P> {
     pub shards_received: u64,
     /// Data bytes sent and not acknowledged.
     pub in_flight_bytes: u64,
-    /// Window: how many bytes may be in flight.
+    /// How many bytes may be in flight.
     pub window_bytes: u64,
-    /// Smallest round-trip time seen.
+    /// Smallest round-trip time seen of late.
     pub rtt: Option<Duration>,
+}
+
+/// A message that lacks shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenMessage {
+    /// The id that its header claims.
+    pub message: MessageId,
+    /// Independent shards held.
+    pub rank: u16,
+    /// Independent shards needed.
+    pub fragments: u16,
 }
 
 impl<P: PeerName> View<'_, P> {
     /// Returns the topics that the application subscribed.
-    pub fn topics(&self) -> Vec<Topic> {
-        let _ = self.state;
-        Vec::new()
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.state.topics.keys()
+    }
+
+    /// Returns the peers in the mesh of `topic`; none if it is not subscribed.
+    pub fn mesh(&self, topic: &Topic) -> impl Iterator<Item = P> {
+        self.state.topics.get(topic).into_iter().flat_map(|topic| topic.mesh.iter().copied())
     }
 
     /// Returns the connected peers.
-    pub fn peers(&self) -> Vec<PeerView<P>> {
-        Vec::new()
+    pub fn peers(&self) -> impl Iterator<Item = PeerView<P>> {
+        self.state.peers.iter().map(|(&peer, state)| PeerView {
+            peer,
+            topics: state.topics.iter().cloned().collect(),
+            mesh: self
+                .state
+                .topics
+                .iter()
+                .filter(|(_, topic)| topic.mesh.contains(&peer))
+                .map(|(name, _)| name.clone())
+                .collect(),
+            shards_sent: state.shards_sent,
+            shards_received: state.shards_received,
+            in_flight_bytes: self.state.windows.in_flight(peer),
+            window_bytes: self.state.windows.window(peer),
+            rtt: self.state.windows.rtt(peer),
+        })
     }
 
-    /// Returns the messages not yet decoded, with the shards held of each.
-    pub fn open_messages(&self) -> Vec<(MessageId, u16)> {
-        Vec::new()
+    /// Returns the messages that lack shards.
+    pub fn open_messages(&self) -> impl Iterator<Item = OpenMessage> {
+        self.state.messages.iter().filter(|message| !message.is_complete()).map(|message| {
+            OpenMessage {
+                message: message.signed.header.message,
+                rank: message.rank(),
+                fragments: message.shape.fragments(),
+            }
+        })
     }
 
-    /// Returns the ids of messages decoded and kept.
-    pub fn retained_messages(&self) -> Vec<MessageId> {
-        Vec::new()
+    /// Returns the ids of the messages that are kept for repair.
+    pub fn retained_messages(&self) -> impl Iterator<Item = MessageId> {
+        let messages = self.state.messages.iter();
+        messages
+            .filter(|message| message.is_complete())
+            .map(|message| message.signed.header.message)
     }
 }

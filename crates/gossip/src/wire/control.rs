@@ -219,7 +219,7 @@ fn take_count(
     Ok(count)
 }
 
-pub(super) const REASONS: [RefuseReason; 9] = [
+pub(super) const REASONS: [RefuseReason; 11] = [
     RefuseReason::NotSubscribed,
     RefuseReason::Busy,
     RefuseReason::TooManyClaims,
@@ -229,6 +229,8 @@ pub(super) const REASONS: [RefuseReason; 9] = [
     RefuseReason::OtherCluster,
     RefuseReason::TooLarge,
     RefuseReason::Shape,
+    RefuseReason::NoHeader,
+    RefuseReason::Polluted,
 ];
 
 fn reason_tag(reason: RefuseReason) -> u8 {
@@ -242,6 +244,8 @@ fn reason_tag(reason: RefuseReason) -> u8 {
         RefuseReason::OtherCluster => 7,
         RefuseReason::TooLarge => 8,
         RefuseReason::Shape => 9,
+        RefuseReason::NoHeader => 10,
+        RefuseReason::Polluted => 11,
     }
 }
 

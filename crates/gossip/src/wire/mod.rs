@@ -200,19 +200,24 @@ pub enum RefuseReason {
     TooLarge,
     /// Its shape is impossible or not of this profile. Final.
     Shape,
+    /// Its shards came, it did not: send it again before the next shard. Later, at once.
+    NoHeader,
+    /// What it decodes to is not what it claims. Final.
+    Polluted,
 }
 
 impl RefuseReason {
     /// Returns whether it may be offered again at the next heartbeat.
     pub fn is_later(self) -> bool {
         match self {
-            Self::NotSubscribed | Self::Busy | Self::TooManyClaims => true,
+            Self::NotSubscribed | Self::Busy | Self::TooManyClaims | Self::NoHeader => true,
             Self::Seen
             | Self::Replayed
             | Self::Barred
             | Self::OtherCluster
             | Self::TooLarge
-            | Self::Shape => false,
+            | Self::Shape
+            | Self::Polluted => false,
         }
     }
 }

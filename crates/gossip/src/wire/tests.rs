@@ -391,7 +391,7 @@ fn unknown_tags_and_reasons_are_refused() {
         let error = decode_control(Bytes::copy_from_slice(&[tag])).unwrap_err();
         assert_eq!(error, WireError::UnknownTag { what, tag });
     }
-    for tag in [0, 10, 255] {
+    for tag in [0, 12, 255] {
         let frame = [&[9][..], &[1; 32], &[tag]].concat();
         let what = "the reason of a refusal";
         assert_eq!(decode_control(frame.into()), Err(WireError::UnknownTag { what, tag }));

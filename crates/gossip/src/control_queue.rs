@@ -1,0 +1,159 @@
+//! Control waiting for one peer. What is state (subscriptions, mesh) is merged until it is sent;
+//! the rest queues up to a bound that the caller holds.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use crate::{
+    HeaderHash, Topic,
+    wire::{
+        Acknowledgement, CONTROL_ENTRIES_MAX, Control, FRAME_BYTES_MAX, IDONTWANT_HEADERS_MAX,
+        IHAVE_NEWS_MAX, News,
+    },
+};
+
+/// Whether a topic's mesh holds the peer, as it is to be told.
+#[derive(Clone, Copy, Debug)]
+enum MeshChange {
+    Graft,
+    Prune { backoff: Duration },
+}
+
+/// Control waiting for one peer.
+#[derive(Debug, Default)]
+pub(crate) struct ControlQueue {
+    hello: bool,
+    subscriptions: BTreeMap<Topic, bool>,
+    mesh: BTreeMap<Topic, MeshChange>,
+    entries: VecDeque<Control>,
+    bytes: usize,
+}
+
+impl ControlQueue {
+    /// Starts a new control stream: everything of the old one is void, and `topics` and `mesh` are
+    /// told from the start.
+    pub(crate) fn restart(
+        &mut self,
+        topics: impl Iterator<Item = Topic>,
+        mesh: impl Iterator<Item = Topic>,
+    ) {
+        *self = Self {
+            hello: true,
+            subscriptions: topics.map(|topic| (topic, true)).collect(),
+            mesh: mesh.map(|topic| (topic, MeshChange::Graft)).collect(),
+            ..Self::default()
+        };
+    }
+
+    pub(crate) fn subscribe(&mut self, topic: Topic, subscribed: bool) {
+        self.subscriptions.insert(topic, subscribed);
+    }
+
+    pub(crate) fn graft(&mut self, topic: Topic) {
+        self.mesh.insert(topic, MeshChange::Graft);
+    }
+
+    pub(crate) fn prune(&mut self, topic: Topic, backoff: Duration) {
+        self.mesh.insert(topic, MeshChange::Prune { backoff });
+    }
+
+    pub(crate) fn i_dont_want(&mut self, header: HeaderHash) {
+        if let Some(Control::IDontWant(headers)) = self.entries.back_mut()
+            && headers.len() < IDONTWANT_HEADERS_MAX
+        {
+            headers.push(header);
+            self.bytes += size_of::<HeaderHash>();
+            return;
+        }
+        self.push(Control::IDontWant(vec![header]));
+    }
+
+    pub(crate) fn i_have(&mut self, topic: &Topic, item: News) {
+        if let Some(Control::IHave { topic: last, news }) = self.entries.back_mut()
+            && last == topic
+            && news.len() < IHAVE_NEWS_MAX
+        {
+            news.push(item);
+            self.bytes += size_of::<News>();
+            return;
+        }
+        self.push(Control::IHave { topic: topic.clone(), news: vec![item] });
+    }
+
+    pub(crate) fn push(&mut self, entry: Control) {
+        self.bytes += entry.encoded_len();
+        self.entries.push_back(entry);
+    }
+
+    /// Returns how many bytes wait that could grow without end: merged state is not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.hello
+            && self.subscriptions.is_empty()
+            && self.mesh.is_empty()
+            && self.entries.is_empty()
+    }
+
+    /// Takes as many entries as fit one frame, `acknowledgement` first but for the greeting.
+    pub(crate) fn take(&mut self, acknowledgement: Option<Acknowledgement>) -> Vec<Control> {
+        let mut frame = Vec::new();
+        let mut room = FRAME_BYTES_MAX;
+        if std::mem::take(&mut self.hello) {
+            fit(&mut frame, &mut room, Control::Hello);
+        }
+        if let Some(acknowledgement) = acknowledgement {
+            fit(&mut frame, &mut room, Control::Acknowledge(acknowledgement));
+        }
+        while let Some((topic, &subscribed)) = self.subscriptions.first_key_value() {
+            let topic = topic.clone();
+            let entry = if subscribed {
+                Control::Subscribe(topic.clone())
+            } else {
+                Control::Unsubscribe(topic.clone())
+            };
+            if !fit(&mut frame, &mut room, entry) {
+                return frame;
+            }
+            self.subscriptions.remove(&topic);
+        }
+        while let Some((topic, &change)) = self.mesh.first_key_value() {
+            let topic = topic.clone();
+            let entry = match change {
+                MeshChange::Graft => Control::Graft(topic.clone()),
+                MeshChange::Prune { backoff } => Control::Prune { topic: topic.clone(), backoff },
+            };
+            if !fit(&mut frame, &mut room, entry) {
+                return frame;
+            }
+            self.mesh.remove(&topic);
+        }
+        while let Some(entry) = self.entries.pop_front() {
+            if !fits(&frame, room, &entry) {
+                self.entries.push_front(entry);
+                break;
+            }
+            fit(&mut frame, &mut room, entry);
+        }
+        self.bytes = self.entries.iter().map(Control::encoded_len).sum();
+        frame
+    }
+}
+
+fn fits(frame: &[Control], room: usize, entry: &Control) -> bool {
+    frame.len() < CONTROL_ENTRIES_MAX && entry.encoded_len() <= room
+}
+
+/// Appends `entry` if it fits.
+fn fit(frame: &mut Vec<Control>, room: &mut usize, entry: Control) -> bool {
+    let fits = fits(frame, *room, &entry);
+    if fits {
+        *room -= entry.encoded_len();
+        frame.push(entry);
+    }
+    fits
+}

@@ -1,0 +1,85 @@
+//! What is known of one connected peer, beside its messages.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::{HeaderHash, Topic, control_queue::ControlQueue, recent::Recent, window::Receipts};
+
+/// How long a header that we refused is remembered, so that shards on the way are no fault.
+const REFUSED_TTL: Duration = Duration::from_secs(120);
+
+/// How many refused headers are remembered.
+const REFUSED_MAX: usize = 16 << 10;
+
+/// One connected peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) topics: BTreeSet<Topic>,
+    pub(crate) control: ControlQueue,
+    pub(crate) receipts: Receipts,
+    /// Messages that have something for the peer, served in turn, a piece each.
+    pub(crate) queue: VecDeque<HeaderHash>,
+    /// Headers of its that we refused.
+    pub(crate) refused: Recent<HeaderHash>,
+    /// Whether the driver was told that there is data, and was not yet answered `None`.
+    pub(crate) data_ready: bool,
+    /// The same for control.
+    pub(crate) control_ready: bool,
+    /// Whether the number of our data stream is yet to be sent on it.
+    pub(crate) epoch_due: bool,
+    pub(crate) allowance: Allowance,
+    pub(crate) shards_sent: u64,
+    pub(crate) shards_received: u64,
+}
+
+/// What the peer has used of the bounds of this heartbeat, or second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    pub(crate) pulls: u32,
+    pub(crate) news: u32,
+    pub(crate) strays: u32,
+    signature_checks: u32,
+    signature_second: Option<Instant>,
+}
+
+impl Allowance {
+    /// Starts the next heartbeat.
+    pub(crate) fn renew(&mut self) {
+        *self = Self {
+            signature_checks: self.signature_checks,
+            signature_second: self.signature_second,
+            ..Self::default()
+        };
+    }
+
+    /// Takes one signature check of this second, if one is left.
+    pub(crate) fn take_signature_check(&mut self, now: Instant, per_second_max: u32) -> bool {
+        let started = self.signature_second.is_some_and(|at| now < at + Duration::from_secs(1));
+        if !started {
+            self.signature_second = Some(now);
+            self.signature_checks = 0;
+        }
+        self.signature_checks += 1;
+        self.signature_checks <= per_second_max
+    }
+}
+
+impl Peer {
+    pub(crate) fn new() -> Self {
+        Self {
+            topics: BTreeSet::new(),
+            control: ControlQueue::default(),
+            receipts: Receipts::new(),
+            queue: VecDeque::new(),
+            refused: Recent::new(REFUSED_TTL, REFUSED_MAX),
+            data_ready: false,
+            control_ready: false,
+            epoch_due: true,
+            allowance: Allowance::default(),
+            shards_sent: 0,
+            shards_received: 0,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Messages that others hold and we do not: whom to ask, and when.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Instant,
+};
+
+use crate::{HeaderHash, MessageId, PeerName};
+
+/// The most messages known from news only.
+const REPAIRS_MAX: usize = 4096;
+
+/// The most peers remembered that hold one of them.
+const HOLDERS_MAX: usize = 8;
+
+/// How often one message is asked for before it is given up.
+const ATTEMPTS_MAX: u8 = 16;
+
+/// Messages that others hold and we do not.
+#[derive(Debug)]
+pub(crate) struct Repairs<P> {
+    all: BTreeMap<HeaderHash, Repair<P>>,
+    due: BTreeSet<(Instant, HeaderHash)>,
+}
+
+#[derive(Debug)]
+struct Repair<P> {
+    message: MessageId,
+    /// Peers that have it, the one to ask next first.
+    holders: VecDeque<P>,
+    due: Instant,
+    attempts: u8,
+}
+
+impl<P: PeerName> Repairs<P> {
+    pub(crate) fn new() -> Self {
+        Self { all: BTreeMap::new(), due: BTreeSet::new() }
+    }
+
+    /// Remembers that `holder` has a message, to be asked at `due` if this is the first to say so.
+    /// Returns whether an older repair was pushed out.
+    pub(crate) fn add(
+        &mut self,
+        hash: HeaderHash,
+        message: MessageId,
+        holder: P,
+        due: Instant,
+    ) -> bool {
+        if let Some(repair) = self.all.get_mut(&hash) {
+            if !repair.holders.contains(&holder) && repair.holders.len() < HOLDERS_MAX {
+                repair.holders.push_back(holder);
+            }
+            return false;
+        }
+        let repair = Repair { message, holders: [holder].into(), due, attempts: 0 };
+        self.all.insert(hash, repair);
+        self.due.insert((due, hash));
+        if self.all.len() <= REPAIRS_MAX {
+            return false;
+        }
+        if let Some((_, oldest)) = self.due.pop_first() {
+            self.all.remove(&oldest);
+        }
+        true
+    }
+
+    /// Returns the earliest time at which a message is to be asked for.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|&(due, _)| due)
+    }
+
+    /// Returns a message that is due at `now`, and the id it is said to have.
+    pub(crate) fn next(&self, now: Instant) -> Option<(HeaderHash, MessageId)> {
+        let &(due, hash) = self.due.first()?;
+        (due <= now).then(|| (hash, self.all[&hash].message))
+    }
+
+    /// Puts off the asking to `due`.
+    pub(crate) fn postpone(&mut self, hash: HeaderHash, due: Instant) {
+        let Some(repair) = self.all.get_mut(&hash) else { return };
+        self.due.remove(&(repair.due, hash));
+        repair.due = due;
+        self.due.insert((due, hash));
+    }
+
+    /// Returns whom to ask, the one that was asked longest ago; `None` when it was asked for too
+    /// often or nobody is left.
+    pub(crate) fn ask(&mut self, hash: HeaderHash) -> Option<P> {
+        let repair = self.all.get_mut(&hash)?;
+        if repair.attempts >= ATTEMPTS_MAX {
+            return None;
+        }
+        repair.attempts += 1;
+        let holder = repair.holders.pop_front()?;
+        repair.holders.push_back(holder);
+        Some(holder)
+    }
+
+    /// Forgets that `holder` has the message.
+    pub(crate) fn remove_holder(&mut self, hash: HeaderHash, holder: P) {
+        if let Some(repair) = self.all.get_mut(&hash) {
+            repair.holders.retain(|&other| other != holder);
+            if repair.holders.is_empty() {
+                self.remove(hash);
+            }
+        }
+    }
+
+    /// Forgets all that a peer has: it is gone.
+    pub(crate) fn remove_peer(&mut self, peer: P) {
+        let hashes: Vec<_> = self.all.keys().copied().collect();
+        for hash in hashes {
+            self.remove_holder(hash, peer);
+        }
+    }
+
+    /// Forgets a message: it came, or it was given up.
+    pub(crate) fn remove(&mut self, hash: HeaderHash) {
+        if let Some(repair) = self.all.remove(&hash) {
+            self.due.remove(&(repair.due, hash));
+        }
+    }
+}

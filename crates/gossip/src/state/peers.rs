@@ -1,0 +1,265 @@
+//! Peers come and go; topics are subscribed; meshes change.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use super::State;
+use crate::{
+    PeerName, Topic, Trace,
+    message::Message,
+    peer::Peer,
+    topic::{
+        TopicState,
+        mesh::{MeshChange, maintain},
+    },
+    wire::News,
+};
+
+impl<P: PeerName> State<P> {
+    pub(super) fn on_connected(&mut self, now: Instant, peer: P) {
+        if self.peers.contains_key(&peer) {
+            return self.on_streams_reset(now, peer);
+        }
+        let mut state = Peer::new();
+        state.control.restart(self.topics.keys().cloned(), std::iter::empty());
+        self.peers.insert(peer, state);
+        self.windows.connect(now, peer);
+        self.outbox.trace(|| Trace::AddPeer { peer });
+        self.tell_control_ready(peer);
+    }
+
+    /// Starts both of our streams to the peer over: what was on them may not have come.
+    pub(super) fn on_streams_reset(&mut self, now: Instant, peer: P) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let meshes = self.topics.iter().filter(|(_, topic)| topic.mesh.contains(&peer));
+        state.control.restart(self.topics.keys().cloned(), meshes.map(|(name, _)| name.clone()));
+        state.epoch_due = true;
+        state.data_ready = false;
+        state.control_ready = false;
+        state.queue.clear();
+        self.windows.reset(now, peer);
+        for message in self.messages.iter_mut() {
+            if let Some(link) = message.links.get_mut(&peer) {
+                link.restart_sending();
+                link.queued = link.wants();
+                if link.queued {
+                    state.queue.push_back(message.hash);
+                }
+            }
+        }
+        self.tell_control_ready(peer);
+        self.tell_data_ready(peer);
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: P) {
+        if self.peers.remove(&peer).is_none() {
+            return;
+        }
+        self.windows.disconnect(peer);
+        self.repairs.remove_peer(peer);
+        for (name, topic) in &mut self.topics {
+            if topic.mesh.remove(&peer) {
+                self.outbox.trace(|| Trace::Prune { peer, topic: name.clone() });
+            }
+        }
+        for message in self.messages.iter_mut() {
+            message.links.remove(&peer);
+        }
+        self.outbox.trace(|| Trace::RemovePeer { peer });
+    }
+
+    pub(super) fn subscribe(&mut self, now: Instant, topic: &Topic) {
+        if self.topics.contains_key(topic) {
+            return;
+        }
+        if self.topics.len() >= self.config.limits.topics_max {
+            self.stats.subscriptions_ignored += 1;
+            return;
+        }
+        self.topics.insert(topic.clone(), TopicState::new());
+        self.outbox.trace(|| Trace::Join { topic: topic.clone() });
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.peers.entry(peer).and_modify(|p| p.control.subscribe(topic.clone(), true));
+            self.tell_control_ready(peer);
+        }
+        self.maintain_mesh(now, topic);
+    }
+
+    pub(super) fn unsubscribe(&mut self, now: Instant, topic: &Topic) {
+        let Some(state) = self.topics.remove(topic) else { return };
+        for &peer in &state.mesh {
+            self.tell_pruned(peer, topic, self.config.mesh.unsubscribe_backoff);
+        }
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.peers.entry(peer).and_modify(|p| p.control.subscribe(topic.clone(), false));
+            self.tell_control_ready(peer);
+        }
+        let open: Vec<_> = self
+            .messages
+            .iter()
+            .filter(|message| message.topic() == topic && !message.is_complete())
+            .map(|message| message.hash)
+            .collect();
+        for hash in open {
+            self.drop_message(now, hash, None);
+        }
+        self.outbox.trace(|| Trace::Leave { topic: topic.clone() });
+    }
+
+    /// The peer's new control stream: what it subscribed on the old one is void.
+    pub(super) fn on_hello(&mut self, peer: P) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.topics.clear();
+    }
+
+    pub(super) fn on_peer_subscribed(&mut self, now: Instant, peer: P, topic: Topic) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.topics.len() >= self.config.limits.topics_per_peer_max {
+            self.stats.subscriptions_ignored += 1;
+            return;
+        }
+        if !state.topics.insert(topic.clone()) {
+            return;
+        }
+        let Some(ours) = self.topics.get(&topic) else { return };
+        if ours.mesh.len() < self.config.mesh.low {
+            self.maintain_mesh(now, &topic);
+        }
+        self.tell_news_to_newcomer(peer, &topic);
+    }
+
+    pub(super) fn on_peer_unsubscribed(&mut self, peer: P, topic: &Topic) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.topics.remove(topic);
+        }
+        self.leave_mesh(peer, topic);
+    }
+
+    pub(super) fn on_graft(&mut self, now: Instant, peer: P, topic: Topic) {
+        let Some(ours) = self.topics.get_mut(&topic) else {
+            return self.tell_pruned(peer, &topic, self.config.mesh.unsubscribe_backoff);
+        };
+        if ours.mesh.contains(&peer) {
+            return;
+        }
+        if !ours.may_graft(now, peer) || ours.mesh.len() >= self.config.mesh.high {
+            let backoff = self.config.mesh.prune_backoff;
+            ours.backoff.insert(peer, now + backoff);
+            return self.tell_pruned(peer, &topic, backoff);
+        }
+        ours.mesh.insert(peer);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.topics.insert(topic.clone());
+        }
+        self.outbox.trace(|| Trace::Graft { peer, topic });
+    }
+
+    pub(super) fn on_prune(
+        &mut self,
+        now: Instant,
+        peer: P,
+        topic: &Topic,
+        backoff: std::time::Duration,
+    ) {
+        self.leave_mesh(peer, topic);
+        if let Some(ours) = self.topics.get_mut(topic) {
+            let backoff = backoff.min(self.config.mesh.prune_backoff);
+            ours.backoff.insert(peer, now + backoff);
+        }
+    }
+
+    /// Brings the mesh of a topic back between its bounds.
+    pub(super) fn maintain_mesh(&mut self, now: Instant, topic: &Topic) {
+        let Some(ours) = self.topics.get_mut(topic) else { return };
+        let candidates: BTreeSet<P> = self
+            .peers
+            .iter()
+            .filter(|(peer, state)| state.topics.contains(topic) && ours.may_graft(now, **peer))
+            .map(|(&peer, _)| peer)
+            .collect();
+        for change in maintain(&ours.mesh, &candidates, &self.config.mesh, &mut self.rng) {
+            match change {
+                MeshChange::Graft(peer) => self.graft(peer, topic),
+                MeshChange::Prune(peer) => self.prune(now, peer, topic),
+            }
+        }
+    }
+
+    /// Returns the peers that a message of `topic` is sent to: the mesh, filled up with other
+    /// peers of the topic while it is below its lower bound, as it is just after a start.
+    pub(super) fn targets(&mut self, topic: &Topic) -> Vec<P> {
+        let Some(ours) = self.topics.get(topic) else { return Vec::new() };
+        let mut targets: Vec<P> = ours.mesh.iter().copied().collect();
+        let missing = self.config.mesh.low.saturating_sub(targets.len());
+        let others = self
+            .peers
+            .iter()
+            .filter(|(peer, state)| state.topics.contains(topic) && !ours.mesh.contains(peer));
+        targets.extend(others.map(|(&peer, _)| peer).take(missing));
+        targets
+    }
+
+    fn graft(&mut self, peer: P, topic: &Topic) {
+        let Some(ours) = self.topics.get_mut(topic) else { return };
+        ours.mesh.insert(peer);
+        self.outbox.trace(|| Trace::Graft { peer, topic: topic.clone() });
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.control.graft(topic.clone());
+        }
+        self.tell_control_ready(peer);
+    }
+
+    fn prune(&mut self, now: Instant, peer: P, topic: &Topic) {
+        self.leave_mesh(peer, topic);
+        let backoff = self.config.mesh.prune_backoff;
+        if let Some(ours) = self.topics.get_mut(topic) {
+            ours.backoff.insert(peer, now + backoff);
+        }
+        self.tell_pruned(peer, topic, backoff);
+    }
+
+    fn leave_mesh(&mut self, peer: P, topic: &Topic) {
+        if let Some(ours) = self.topics.get_mut(topic)
+            && ours.mesh.remove(&peer)
+        {
+            self.outbox.trace(|| Trace::Prune { peer, topic: topic.clone() });
+        }
+    }
+
+    fn tell_pruned(&mut self, peer: P, topic: &Topic, backoff: std::time::Duration) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.control.prune(topic.clone(), backoff);
+        }
+        self.tell_control_ready(peer);
+    }
+
+    /// Tells a peer that has just subscribed what we keep of the topic.
+    fn tell_news_to_newcomer(&mut self, peer: P, topic: &Topic) {
+        let kept = self.messages.iter().filter(|message| message.topic() == topic);
+        let news: Vec<News> = kept.filter(|message| is_news_to(message, peer)).map(news).collect();
+        self.tell_news(peer, topic, &news);
+    }
+
+    /// Tells a peer that we hold messages.
+    pub(super) fn tell_news(&mut self, peer: P, topic: &Topic, news: &[News]) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        for &item in news {
+            state.control.i_have(topic, item);
+        }
+        if !news.is_empty() {
+            self.tell_control_ready(peer);
+        }
+    }
+}
+
+/// Returns whether `peer` may lack a message that we hold.
+pub(super) fn is_news_to<P: PeerName>(message: &Message<P>, peer: P) -> bool {
+    message.is_complete()
+        && message.links.get(&peer).is_none_or(|link| {
+            !link.done && link.refused.is_none_or(crate::wire::RefuseReason::is_later)
+        })
+}
+
+/// Returns what is told of a message.
+pub(super) fn news<P: PeerName>(message: &Message<P>) -> News {
+    News { header: message.hash, message: message.signed.header.message }
+}

@@ -1,0 +1,395 @@
+//! A data frame: acknowledgement, header, piece of a shard.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use rlnc::{Absorbed, Decoder, Shape, Shard, ShardError};
+
+use super::State;
+use crate::{
+    Fault, Header, HeaderHash, PeerName, RpcMeta, ShardTrace, SignedHeader, Trace,
+    message::{Admission, Link, Message, Phase, PublisherShard},
+    replay::SequenceCheck,
+    wire::{Control, DataFrame, Piece, RefuseReason, ShardStart},
+};
+
+/// Shards of headers that are not known on the connection, per heartbeat, before the peer is
+/// disconnected. A few can be on the way when a stream is opened anew.
+const STRAYS_PER_HEARTBEAT_MAX: u32 = 64;
+
+/// What a header that came turned out to be.
+enum HeaderVerdict {
+    Accepted,
+    Refused(RefuseReason),
+    Convicts(Fault),
+}
+
+impl<P: PeerName> State<P> {
+    pub(super) fn on_data(&mut self, now: Instant, peer: P, bytes: Bytes) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        self.stats.data_bytes_received += bytes.len() as u64;
+        let frame_bytes = bytes.len() as u64;
+        let frame = match DataFrame::decode(bytes) {
+            Ok(frame) => frame,
+            Err(error) => return self.disconnect(peer, Fault::Malformed(error)),
+        };
+        if let Some(epoch) = frame.epoch {
+            state.receipts.on_epoch(epoch);
+            for message in self.messages.iter_mut() {
+                if let Some(link) = message.links.get_mut(&peer) {
+                    link.receiving = None;
+                }
+            }
+        }
+        let piece_bytes = frame.piece.as_ref().map_or(0, |piece| piece.bytes.len());
+        let scale = u64::from(self.config.payload_scale);
+        state.receipts.on_frame(now, frame_bytes + piece_bytes as u64 * (scale - 1));
+        if let Some(acknowledgement) = frame.acknowledgement {
+            self.on_acknowledgement(now, peer, acknowledgement);
+        }
+        if let Some(signed) = frame.header {
+            self.on_header(now, peer, signed);
+        }
+        if let Some(piece) = frame.piece {
+            self.on_piece(now, peer, piece);
+        }
+    }
+
+    /// Takes a header, refuses it, or convicts who sent it.
+    fn on_header(&mut self, now: Instant, peer: P, signed: SignedHeader) {
+        let hash = signed.header.hash();
+        match self.judge_header(now, peer, hash, signed) {
+            HeaderVerdict::Accepted => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.refused.remove(&hash);
+                }
+                if let Some(message) = self.messages.get_mut(&hash) {
+                    let link = message.links.entry(peer).or_default();
+                    link.exchanged = true;
+                    link.has_header = true;
+                }
+            }
+            HeaderVerdict::Refused(reason) => self.refuse(now, peer, hash, reason),
+            HeaderVerdict::Convicts(fault) => self.disconnect(peer, fault),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, now: Instant, peer: P, hash: HeaderHash, reason: RefuseReason) {
+        self.stats.headers_refused += 1;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.refused.insert(now, hash);
+        state.control.push(Control::Refuse { header: hash, reason });
+        self.tell_control_ready(peer);
+    }
+
+    fn judge_header(
+        &mut self,
+        now: Instant,
+        peer: P,
+        hash: HeaderHash,
+        signed: SignedHeader,
+    ) -> HeaderVerdict {
+        if self.messages.get(&hash).is_some() {
+            return HeaderVerdict::Accepted;
+        }
+        let shape = match self.judge_claims(now, peer, &signed.header) {
+            Ok(shape) => shape,
+            Err(reason) => return HeaderVerdict::Refused(reason),
+        };
+        if let Err(reason) = self.judge_sequence(now, hash, &signed.header) {
+            return HeaderVerdict::Refused(reason);
+        }
+        let checks_max = self.config.limits.signature_checks_per_second_max;
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return HeaderVerdict::Refused(RefuseReason::Busy);
+        };
+        if !state.allowance.take_signature_check(now, checks_max) {
+            return HeaderVerdict::Refused(RefuseReason::Busy);
+        }
+        if !signed.verify(&*self.keys) {
+            return HeaderVerdict::Convicts(Fault::BadSignature { header: hash });
+        }
+        if let Err(reason) = self.record_sequence(now, hash, &signed.header) {
+            return HeaderVerdict::Refused(reason);
+        }
+        match self.messages.admission(&self.config.limits, peer, shape.generation_bytes()) {
+            Admission::Fits => {}
+            Admission::Evict(victim) => {
+                self.stats.messages_evicted += 1;
+                self.drop_message(now, victim, Some(RefuseReason::Busy));
+            }
+            Admission::Full => return HeaderVerdict::Refused(RefuseReason::Busy),
+        }
+        self.stats.headers_accepted += 1;
+        self.retired.remove(&hash);
+        self.messages.open(open_message(now, peer, hash, signed, shape));
+        HeaderVerdict::Accepted
+    }
+
+    /// Judges what a header says, before its signature costs anything.
+    fn judge_claims(
+        &mut self,
+        now: Instant,
+        peer: P,
+        header: &Header,
+    ) -> Result<Shape, RefuseReason> {
+        if header.cluster != self.config.cluster {
+            return Err(RefuseReason::OtherCluster);
+        }
+        if !self.topics.contains_key(&header.topic) {
+            return Err(RefuseReason::NotSubscribed);
+        }
+        if header.payload_bytes > self.config.message_bytes_max {
+            return Err(RefuseReason::TooLarge);
+        }
+        let shape = Shape::for_payload(header.payload_bytes, header.fragments)
+            .map_err(|_| RefuseReason::Shape)?;
+        if shape.fragment_bytes() != header.fragment_bytes || !header.root.is_empty() {
+            return Err(RefuseReason::Shape);
+        }
+        if self.seen.contains(now, &header.message) {
+            self.stats.duplicate_messages += 1;
+            self.outbox.trace(|| Trace::Duplicate {
+                message: header.message,
+                topic: header.topic.clone(),
+                received_from: peer,
+            });
+            return Err(RefuseReason::Seen);
+        }
+        let claims = self.messages.claims(&header.message).count();
+        if claims >= self.config.limits.headers_per_message_max {
+            return Err(RefuseReason::TooManyClaims);
+        }
+        Ok(shape)
+    }
+
+    fn judge_sequence(
+        &mut self,
+        now: Instant,
+        hash: HeaderHash,
+        header: &Header,
+    ) -> Result<(), RefuseReason> {
+        match self.replay.check(now, &header.publisher, header.sequence, hash) {
+            // Another header under the same number counts only once its signature is checked.
+            SequenceCheck::New | SequenceCheck::Equivocation => Ok(()),
+            // A header that we know and hold no message of: it was dropped, or it is a replay.
+            SequenceCheck::Known if !self.retired.contains(now, &hash) => Ok(()),
+            SequenceCheck::Known | SequenceCheck::Replayed => {
+                self.stats.headers_replayed += 1;
+                Err(RefuseReason::Replayed)
+            }
+            SequenceCheck::Barred => {
+                self.stats.headers_replayed += 1;
+                Err(RefuseReason::Barred)
+            }
+        }
+    }
+
+    /// Remembers the number of a header whose signature is right. A publisher that used it for two
+    /// headers is barred, and both stop.
+    fn record_sequence(
+        &mut self,
+        now: Instant,
+        hash: HeaderHash,
+        header: &Header,
+    ) -> Result<(), RefuseReason> {
+        let check = self.replay.record(now, &header.publisher, header.sequence, hash);
+        if check != SequenceCheck::Equivocation {
+            return Ok(());
+        }
+        self.stats.publishers_barred += 1;
+        let others: Vec<HeaderHash> = self
+            .messages
+            .iter()
+            .filter(|message| {
+                let other = &message.signed.header;
+                other.publisher == header.publisher && other.sequence == header.sequence
+            })
+            .map(|message| message.hash)
+            .collect();
+        for other in others {
+            self.drop_message(now, other, Some(RefuseReason::Barred));
+        }
+        Err(RefuseReason::Barred)
+    }
+
+    fn on_piece(&mut self, now: Instant, peer: P, piece: Piece) {
+        let hash = piece.generation.header;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.refused.contains(now, &hash) {
+            self.stats.shards_refused += u64::from(piece.start.is_some());
+            return;
+        }
+        let known = self.messages.get_mut(&hash);
+        let Some(message) =
+            known.filter(|message| message.links.get(&peer).is_some_and(|link| link.exchanged))
+        else {
+            return self.on_stray(now, peer, &piece);
+        };
+        let bad = |what| Fault::BadShard { header: hash, what };
+        if piece.generation.index != 0 {
+            return self.disconnect(peer, bad("the message has one generation"));
+        }
+        if piece
+            .start
+            .as_ref()
+            .is_some_and(|start| start.coefficients.len() != usize::from(message.shape.fragments()))
+        {
+            return self.disconnect(peer, bad("its coefficient vector has a wrong length"));
+        }
+        if !matches!(message.phase, Phase::Open(_)) {
+            let claimed = message.signed.header.message;
+            return self.on_unnecessary(peer, claimed, piece.start);
+        }
+        let fragment_bytes = message.shape.fragment_bytes() as usize;
+        let link = message.links.entry(peer).or_default();
+        let offset = piece.offset as usize;
+        match link.receive(piece.start, offset, piece.bytes, fragment_bytes) {
+            Ok(None) => {}
+            Ok(Some((start, payload))) => self.on_shard(now, peer, hash, start, payload),
+            Err(error) => self.disconnect(peer, bad(error.text())),
+        }
+    }
+
+    /// A shard whose header is not known on the connection. What went out of retention a short
+    /// while ago is no fault; a few others can be on the way when a stream was opened anew.
+    fn on_stray(&mut self, now: Instant, peer: P, piece: &Piece) {
+        let hash = piece.generation.header;
+        if self.retired.contains(now, &hash) {
+            self.stats.shards_unnecessary += u64::from(piece.start.is_some());
+            return;
+        }
+        if piece.start.is_some() {
+            self.stats.shards_without_header += 1;
+            self.refuse(now, peer, hash, RefuseReason::NoHeader);
+        }
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.allowance.strays += u32::from(piece.start.is_some());
+        if state.allowance.strays > STRAYS_PER_HEARTBEAT_MAX {
+            self.disconnect(peer, Fault::UnknownHeader { header: hash });
+        }
+    }
+
+    fn on_unnecessary(&mut self, peer: P, message: crate::MessageId, start: Option<ShardStart>) {
+        let Some(start) = start else { return };
+        self.stats.shards_unnecessary += 1;
+        let coefficients = start.coefficients;
+        self.outbox.trace(|| {
+            Trace::UnnecessaryShard(ShardTrace { message, received_from: peer, coefficients })
+        });
+    }
+
+    /// A whole shard of an open message.
+    fn on_shard(
+        &mut self,
+        now: Instant,
+        peer: P,
+        hash: HeaderHash,
+        start: ShardStart,
+        payload: Bytes,
+    ) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let Phase::Open(decoder) = &mut message.phase else { return };
+        let claimed = message.signed.header.message;
+        let coefficients = start.coefficients;
+        let shard = match Shard::parse(message.shape, coefficients.clone(), payload) {
+            Ok(shard) => shard,
+            Err(error) => {
+                let what = match error {
+                    ShardError::ZeroCoefficients => "its coefficient vector is zero",
+                    _ => "its length is wrong",
+                };
+                return self.disconnect(peer, Fault::BadShard { header: hash, what });
+            }
+        };
+        let row = decoder.held().len();
+        let absorbed = decoder.absorb(shard);
+        let (rank, full) = (decoder.rank(), decoder.is_full());
+        let held =
+            start.publisher_index.filter(|index| message.publisher_shards.contains_key(index));
+        if let (Some(index), Some(link)) = (held, message.links.get_mut(&peer)) {
+            link.known.insert(index);
+            link.due.remove(&index);
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.shards_received += 1;
+        }
+        self.trace_rpc_received(
+            peer,
+            claimed,
+            message_bytes(&self.config, self.messages.get(&hash)),
+        );
+        let told = ShardTrace {
+            message: claimed,
+            received_from: peer,
+            coefficients: coefficients.clone(),
+        };
+        match absorbed {
+            Absorbed::Redundant if held.is_some() => {
+                self.stats.shards_duplicate += 1;
+                self.outbox.trace(|| Trace::DuplicateShard(told));
+            }
+            Absorbed::Redundant => {
+                self.stats.shards_unhelpful += 1;
+                self.outbox.trace(|| Trace::UnhelpfulShard(told));
+            }
+            Absorbed::Innovative => {
+                self.stats.shards_innovative += 1;
+                self.outbox.trace(|| Trace::NewShard(told));
+                let index = start.publisher_index;
+                if let Some(message) = self.messages.get_mut(&hash) {
+                    message.progressed = now;
+                    if let (Some(index), None) = (index, held) {
+                        let shard = PublisherShard { coefficients, row };
+                        message.publisher_shards.insert(index, shard);
+                        let link = message.links.entry(peer).or_default();
+                        link.known.insert(index);
+                    }
+                }
+                self.relay(hash, peer, index.filter(|_| held.is_none()), rank);
+                if full {
+                    self.decode(now, hash, peer);
+                }
+            }
+        }
+    }
+
+    fn trace_rpc_received(&mut self, from: P, message: crate::MessageId, bytes: u64) {
+        self.outbox.trace(|| {
+            let meta = RpcMeta { shards: vec![message], ..RpcMeta::default() };
+            Trace::ReceiveRpc { from, meta, bytes }
+        });
+    }
+}
+
+/// Returns how many bytes a whole shard of `message` has, coefficient vector included.
+fn message_bytes<P>(config: &crate::Config, message: Option<&Message<P>>) -> u64 {
+    message.map_or(0, |message| {
+        u64::from(message.shape.fragment_bytes()) * u64::from(config.payload_scale)
+            + u64::from(message.shape.fragments())
+    })
+}
+
+fn open_message<P: PeerName>(
+    now: Instant,
+    peer: P,
+    hash: HeaderHash,
+    signed: SignedHeader,
+    shape: Shape,
+) -> Message<P> {
+    Message {
+        hash,
+        signed: Arc::new(signed),
+        shape,
+        phase: Phase::Open(Decoder::new(shape)),
+        brought_by: Some(peer),
+        progressed: now,
+        publisher_shards: BTreeMap::new(),
+        links: BTreeMap::from([(peer, Link::default())]),
+        completed_by: None,
+        shards_sent: 0,
+        failures: 0,
+        heartbeats_left: 0,
+        news_left: 0,
+    }
+}
