@@ -194,6 +194,7 @@ impl<P: PeerName> State<P> {
         header: &Header,
     ) -> Result<(), RefuseReason> {
         let check = self.replay.record(now, &header.publisher, header.sequence, hash);
+        self.stats.publishers_evicted = self.replay.evicted();
         if check != SequenceCheck::Equivocation {
             return Ok(());
         }

@@ -122,6 +122,6 @@ fn take_piece(mut reader: Reader, first: bool, publisher_index: bool) -> Result<
     let len = reader.remaining();
     in_range("piece bytes", len as u64, 1, PIECE_BYTES_MAX as u64)?;
     let end = u64::from(offset) + len as u64;
-    in_range("end of the piece", end, 1, rlnc::FRAGMENT_BYTES_MAX as u64)?;
+    in_range("end of the piece", end, 1, u64::from(rlnc::FRAGMENT_BYTES_MAX))?;
     Ok(Piece { generation, offset, start, bytes: reader.into_rest() })
 }

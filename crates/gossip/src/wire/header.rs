@@ -73,7 +73,7 @@ pub(super) fn take_signed_header(reader: &mut Reader) -> Result<SignedHeader, Wi
 }
 
 fn take_header(reader: &mut Reader) -> Result<Header, WireError> {
-    let fragment_bytes_max = rlnc::FRAGMENT_BYTES_MAX as u64;
+    let fragment_bytes_max = u64::from(rlnc::FRAGMENT_BYTES_MAX);
     let header = Header {
         cluster: reader.copy_prefixed("cluster bytes", 0, CLUSTER_BYTES_MAX)?,
         topic: reader.take_topic()?,
