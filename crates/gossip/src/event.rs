@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{HeaderHash, Job, JobId, MessageId, PeerName, PublisherId, Topic, work::Outcome};
+use crate::{
+    HeaderHash, Job, JobId, MessageId, PeerName, PublisherId, Topic, wire::WireError, work::Outcome,
+};
 
 /// Everything that can happen to a node.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub enum Input<P> {
     Data(P, Bytes),
     /// A frame came on the peer's control stream.
     Control(P, Bytes),
+    /// What came on one of the peer's streams is no frame.
+    Malformed(P, WireError),
     /// The application wants the messages of a topic. A second time changes nothing.
     Subscribe(Topic),
     /// The application wants no more messages of a topic.
@@ -139,7 +143,7 @@ pub enum PublishError {
 pub enum Fault {
     /// A frame that does not decode.
     #[error("malformed frame: {0}")]
-    Malformed(#[from] crate::wire::WireError),
+    Malformed(#[from] WireError),
     /// A header whose signature is not its publisher's.
     #[error("header {header} has a wrong signature")]
     BadSignature {

@@ -9,6 +9,10 @@ use crate::wire::{RefuseReason, ShardStart};
 
 /// What passes between us and one peer about one message on one connection.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about the peer, independent of each other"
+)]
 pub(crate) struct Link {
     /// The header was sent one way or the other on this connection.
     pub(crate) exchanged: bool,

@@ -30,7 +30,7 @@ impl<P: PeerName> State<P> {
     fn on_entry(&mut self, now: Instant, peer: P, entry: Control) {
         match entry {
             Control::Hello => self.on_hello(peer),
-            Control::Subscribe(topic) => self.on_peer_subscribed(now, peer, topic),
+            Control::Subscribe(topic) => self.on_peer_subscribed(now, peer, &topic),
             Control::Unsubscribe(topic) => self.on_peer_unsubscribed(peer, &topic),
             Control::Graft(topic) => self.on_graft(now, peer, topic),
             Control::Prune { topic, backoff } => self.on_prune(now, peer, &topic, backoff),

@@ -31,6 +31,7 @@ use crate::{
     replay::ReplayWindow,
     topic::TopicState,
     window::{WindowConfig, Windows},
+    wire::WireError,
 };
 
 /// How many headers of messages that are gone are remembered, so that late shards are no fault.
@@ -135,6 +136,7 @@ impl<P: PeerName> State<P> {
             Input::Disconnected(peer) => self.on_disconnected(peer),
             Input::Data(peer, frame) => self.on_data(now, peer, frame),
             Input::Control(peer, frame) => self.on_control(now, peer, frame),
+            Input::Malformed(peer, error) => self.on_malformed(peer, error),
             Input::Subscribe(topic) => self.subscribe(now, &topic),
             Input::Unsubscribe(topic) => self.unsubscribe(now, &topic),
             Input::Publish(publish) => self.publish(now, publish),
@@ -198,6 +200,12 @@ impl<P: PeerName> State<P> {
             self.tell_data_ready(peer);
         }
         self.tell_publish_room();
+    }
+
+    fn on_malformed(&mut self, peer: P, error: WireError) {
+        if self.peers.contains_key(&peer) {
+            self.disconnect(peer, Fault::Malformed(error));
+        }
     }
 
     /// Ends a peer that broke a rule. Nothing more is taken from it or sent to it; the driver

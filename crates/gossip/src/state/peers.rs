@@ -111,7 +111,7 @@ impl<P: PeerName> State<P> {
         state.topics.clear();
     }
 
-    pub(super) fn on_peer_subscribed(&mut self, now: Instant, peer: P, topic: Topic) {
+    pub(super) fn on_peer_subscribed(&mut self, now: Instant, peer: P, topic: &Topic) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         if state.topics.len() >= self.config.limits.topics_per_peer_max {
             self.stats.subscriptions_ignored += 1;
@@ -120,11 +120,11 @@ impl<P: PeerName> State<P> {
         if !state.topics.insert(topic.clone()) {
             return;
         }
-        let Some(ours) = self.topics.get(&topic) else { return };
+        let Some(ours) = self.topics.get(topic) else { return };
         if ours.mesh.len() < self.config.mesh.low {
-            self.maintain_mesh(now, &topic);
+            self.maintain_mesh(now, topic);
         }
-        self.tell_news_to_newcomer(peer, &topic);
+        self.tell_news_to_newcomer(peer, topic);
     }
 
     pub(super) fn on_peer_unsubscribed(&mut self, peer: P, topic: &Topic) {

@@ -2,7 +2,6 @@
 //! the public contract only.
 #![allow(dead_code, reason = "every test file uses another part of the harness")]
 #![allow(missing_docs, unreachable_pub, reason = "a part of test binaries, not a library")]
-#![expect(clippy::allow_attributes, reason = "not every test file leaves something unused")]
 
 pub mod network;
 pub mod puppet;

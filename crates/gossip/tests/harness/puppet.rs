@@ -27,7 +27,7 @@ impl Stage {
     pub fn new(config: Config, peers: &[u32]) -> Self {
         let now = start();
         let state = state_of(0, config, 7, 1_000_000, now);
-        let mut stage = Self {
+        let mut new = Self {
             state,
             now,
             deliveries: Vec::new(),
@@ -35,11 +35,11 @@ impl Stage {
             control: Vec::new(),
             data: Vec::new(),
         };
-        stage.input(Input::Subscribe(topic("t")));
+        new.input(Input::Subscribe(topic("t")));
         for &peer in peers {
-            stage.connect(peer);
+            new.connect(peer);
         }
-        stage
+        new
     }
 
     pub fn connect(&mut self, peer: u32) {
