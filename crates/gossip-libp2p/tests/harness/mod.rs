@@ -1,0 +1,187 @@
+//! Real swarms over TCP on loopback, each in a task of its own.
+#![allow(missing_docs, unreachable_pub, reason = "a part of test binaries, not a library")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use gossip::{Config, Keys, Publish, PublisherId, State, Topic};
+use gossip_libp2p::{Behaviour, Event};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux,
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+/// Generous: only a hang takes as long.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct TestKeys(Keypair);
+
+impl Keys for TestKeys {
+    fn publisher(&self) -> PublisherId {
+        PublisherId::new(self.0.public().to_peer_id().to_bytes().into()).expect("a peer id")
+    }
+
+    fn public_key(&self) -> Option<Bytes> {
+        None
+    }
+
+    fn sign(&self, text: &[u8]) -> Bytes {
+        self.0.sign(text).expect("Ed25519 signs anything").into()
+    }
+
+    fn verify(&self, publisher: &PublisherId, _: Option<&[u8]>, text: &[u8], sig: &[u8]) -> bool {
+        let Ok(peer) = PeerId::from_bytes(publisher.as_bytes()) else { return false };
+        let key = libp2p::identity::PublicKey::try_decode_protobuf(peer.as_ref().digest());
+        key.is_ok_and(|key| key.verify(text, sig))
+    }
+}
+
+type Order = Box<dyn FnOnce(&mut Swarm<Behaviour>) + Send>;
+
+/// A swarm in a task.
+pub struct Node {
+    pub peer: PeerId,
+    pub address: Multiaddr,
+    orders: mpsc::UnboundedSender<Order>,
+    events: mpsc::UnboundedReceiver<Event>,
+    task: JoinHandle<()>,
+    tickets: u64,
+}
+
+impl Node {
+    pub async fn start(config: Config) -> Self {
+        let keypair = Keypair::generate_ed25519();
+        let seed = [7; 32];
+        let keys = Arc::new(TestKeys(keypair.clone()));
+        let state = State::new(config, keys, seed, 1, Instant::now()).expect("a sound config");
+        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .expect("noise works")
+            .with_behaviour(|_| Behaviour::new(state))
+            .expect("a behaviour")
+            .build();
+        let any: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+        swarm.listen_on(any).expect("loopback");
+        let address = loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                break address;
+            }
+        };
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let (told, events) = mpsc::unbounded_channel();
+        let peer = *swarm.local_peer_id();
+        let task = tokio::spawn(run(swarm, ordered, told));
+        Self { peer, address, orders, events, task, tickets: 0 }
+    }
+
+    pub fn order(&self, order: impl FnOnce(&mut Swarm<Behaviour>) + Send + 'static) {
+        self.orders.send(Box::new(order)).expect("the swarm runs");
+    }
+
+    pub fn dial(&self, other: &Self) {
+        let address = other.address.clone();
+        self.order(move |swarm| swarm.dial(address).expect("a dial begins"));
+    }
+
+    pub fn subscribe(&self, topic: &Topic) {
+        let topic = topic.clone();
+        self.order(move |swarm| swarm.behaviour_mut().subscribe(topic));
+    }
+
+    pub fn publish(&mut self, topic: &Topic, payload: Bytes) {
+        let publish =
+            Publish { ticket: self.tickets, topic: topic.clone(), payload, published_unix_ns: 0 };
+        self.tickets += 1;
+        self.order(move |swarm| swarm.behaviour_mut().publish(publish));
+    }
+
+    /// Waits until the swarm says yes.
+    pub async fn until(
+        &self,
+        what: &str,
+        asked: impl Fn(&mut Swarm<Behaviour>) -> bool + Clone + Send + 'static,
+    ) {
+        let ask = async {
+            loop {
+                let (reply, answer) = tokio::sync::oneshot::channel();
+                let asked = asked.clone();
+                self.order(move |swarm| {
+                    let _gone = reply.send(asked(swarm));
+                });
+                if answer.await.expect("the swarm runs") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LIMIT, ask).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"));
+    }
+
+    pub async fn until_meshed(&self, topic: &Topic, peers: usize) {
+        let topic = topic.clone();
+        self.until("a mesh", move |swarm| swarm.behaviour().view().mesh(&topic).count() == peers)
+            .await;
+    }
+
+    /// The next message delivered.
+    pub async fn delivery(&mut self) -> Bytes {
+        loop {
+            let event = timeout(LIMIT, self.events.recv()).await.expect("a delivery in time");
+            if let Event::Delivered(delivery) = event.expect("the swarm runs") {
+                return delivery.payload;
+            }
+        }
+    }
+
+    /// The next peer that misbehaved, and why.
+    pub async fn misbehaviour(&mut self) -> (PeerId, String) {
+        loop {
+            let event = timeout(LIMIT, self.events.recv()).await.expect("a misbehaviour in time");
+            if let Event::Misbehaved { peer, reason, .. } = event.expect("the swarm runs") {
+                return (peer, reason);
+            }
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(
+    mut swarm: Swarm<Behaviour>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    loop {
+        tokio::select! {
+            event = swarm.select_next_some() => match event {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                    swarm.behaviour_mut().admit(peer_id);
+                }
+                SwarmEvent::Behaviour(event) => {
+                    let _gone = events.send(event);
+                }
+                _ => {}
+            },
+            Some(order) = orders.recv() => order(&mut swarm),
+        }
+    }
+}
+
+/// `bytes` bytes that differ with `seed`.
+pub fn payload(seed: u64, bytes: usize) -> Bytes {
+    let mix = |at: u64| (at + 1 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+    (0..bytes as u64).map(|at| mix(at) as u8).collect()
+}
+
+pub fn topic() -> Topic {
+    Topic::new("t").expect("a topic")
+}

@@ -1,0 +1,109 @@
+//! Messages between real swarms.
+
+mod harness;
+
+use gossip::Config;
+use harness::{Node, payload, topic};
+
+async fn pair() -> (Node, Node) {
+    let (a, b) = (Node::start(Config::default()).await, Node::start(Config::default()).await);
+    a.dial(&b);
+    for node in [&a, &b] {
+        node.subscribe(&topic());
+    }
+    for node in [&a, &b] {
+        node.until_meshed(&topic(), 1).await;
+    }
+    (a, b)
+}
+
+#[tokio::test]
+async fn two_swarms_exchange_messages_of_many_sizes_both_ways() {
+    let (mut a, mut b) = pair().await;
+    for (seed, bytes) in [8, 100, 16_384, 65_537, 1 << 20].into_iter().enumerate() {
+        for way in [seed, 100 + seed] {
+            let message = payload(way as u64, bytes);
+            a.publish(&topic(), message.clone());
+            assert!(b.delivery().await == message, "{bytes} bytes");
+            assert!(a.delivery().await == message, "{bytes} bytes, to the publisher");
+            std::mem::swap(&mut a, &mut b);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_of_messages_and_restored_loses_none() {
+    let (mut a, mut b) = pair().await;
+    for seed in 0..8 {
+        a.publish(&topic(), payload(seed, 1 << 20));
+    }
+    let first = b.delivery().await;
+    let peer = b.peer;
+    a.order(move |swarm| swarm.disconnect_peer_id(peer).expect("it was connected"));
+    a.until("the connection is cut", move |swarm| !swarm.is_connected(&peer)).await;
+    a.dial(&b);
+    let mut got = vec![first];
+    while got.len() < 8 {
+        got.push(b.delivery().await);
+    }
+    got.sort();
+    let mut sent: Vec<_> = (0..8).map(|seed| payload(seed, 1 << 20)).collect();
+    sent.sort();
+    assert!(got == sent);
+}
+
+#[tokio::test]
+async fn simultaneous_dials_end_in_one_working_link() {
+    let (mut a, mut b) =
+        (Node::start(Config::default()).await, Node::start(Config::default()).await);
+    a.dial(&b);
+    b.dial(&a);
+    for node in [&a, &b] {
+        node.subscribe(&topic());
+    }
+    for node in [&a, &b] {
+        node.until_meshed(&topic(), 1).await;
+    }
+    for seed in 0..4 {
+        a.publish(&topic(), payload(seed, 100_000));
+        assert!(b.delivery().await == payload(seed, 100_000));
+        b.publish(&topic(), payload(50 + seed, 100_000));
+        assert!(b.delivery().await == payload(50 + seed, 100_000));
+        assert!(a.delivery().await == payload(seed, 100_000));
+        assert!(a.delivery().await == payload(50 + seed, 100_000));
+    }
+}
+
+#[tokio::test]
+async fn four_swarms_in_a_full_mesh_deliver_everything_once() {
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(Node::start(Config::default()).await);
+    }
+    for later in 1..4 {
+        for earlier in 0..later {
+            nodes[later].dial(&nodes[earlier]);
+        }
+    }
+    for node in &nodes {
+        node.subscribe(&topic());
+    }
+    for node in &nodes {
+        node.until_meshed(&topic(), 3).await;
+    }
+    let mut sent = Vec::new();
+    for seed in 0..40_usize {
+        let message = payload(seed as u64, [8, 900, 30_000, 400_000][seed % 4]);
+        nodes[seed % 3].publish(&topic(), message.clone());
+        sent.push(message);
+    }
+    sent.sort();
+    for node in &mut nodes {
+        let mut got = Vec::new();
+        while got.len() < sent.len() {
+            got.push(node.delivery().await);
+        }
+        got.sort();
+        assert!(got == sent);
+    }
+}
