@@ -176,6 +176,9 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.remove(&hash) else { return };
         self.has_left(hash);
         self.retired.insert(now, hash);
+        if reason.is_none_or(RefuseReason::is_later) {
+            self.dropped.insert(now, hash);
+        }
         let Some(reason) = reason else { return };
         for (&peer, link) in message.links.iter().filter(|(_, link)| link.exchanged) {
             let Some(state) = self.peers.get_mut(&peer) else { continue };

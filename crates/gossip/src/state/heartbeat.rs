@@ -30,6 +30,7 @@ impl<P: PeerName> State<P> {
     fn expire_memories(&mut self, now: Instant) {
         self.seen.expire(now);
         self.retired.expire(now);
+        self.dropped.expire(now);
         self.replay.expire(now);
         for peer in self.peers.values_mut() {
             peer.refused.expire(now);

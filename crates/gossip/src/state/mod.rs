@@ -74,6 +74,8 @@ pub struct State<P> {
     seen: Recent<MessageId>,
     /// Headers of messages that are gone.
     retired: Recent<HeaderHash>,
+    /// Headers of messages dropped undelivered, which may come again.
+    dropped: Recent<HeaderHash>,
     repairs: Repairs<P>,
     jobs: Jobs,
     /// Own messages of which not even one copy has left yet, and their bytes.
@@ -115,6 +117,7 @@ impl<P: PeerName> State<P> {
             replay: ReplayWindow::new(config.limits.publishers_max),
             seen: Recent::new(config.seen_ttl, config.limits.seen_messages_max),
             retired: Recent::new(config.seen_ttl, RETIRED_MAX),
+            dropped: Recent::new(config.seen_ttl, RETIRED_MAX),
             repairs: Repairs::new(),
             jobs: Jobs::default(),
             leaving: BTreeMap::new(),

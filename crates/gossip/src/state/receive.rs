@@ -118,7 +118,10 @@ impl<P: PeerName> State<P> {
                 self.stats.messages_evicted += 1;
                 self.drop_message(now, victim, Some(RefuseReason::Busy));
             }
-            Admission::Full => return HeaderVerdict::Refused(RefuseReason::Busy),
+            Admission::Full => {
+                self.dropped.insert(now, hash);
+                return HeaderVerdict::Refused(RefuseReason::Busy);
+            }
         }
         self.stats.headers_accepted += 1;
         self.retired.remove(&hash);
@@ -172,8 +175,8 @@ impl<P: PeerName> State<P> {
         match self.replay.check(now, &header.publisher, header.sequence, hash) {
             // Another header under the same number counts only once its signature is checked.
             SequenceCheck::New | SequenceCheck::Equivocation => Ok(()),
-            // A header that we know and hold no message of: it was dropped, or it is a replay.
-            SequenceCheck::Known if !self.retired.contains(now, &hash) => Ok(()),
+            // Its message was dropped undelivered: it may come again.
+            SequenceCheck::Known if self.dropped.contains(now, &hash) => Ok(()),
             SequenceCheck::Known | SequenceCheck::Replayed => {
                 self.stats.headers_replayed += 1;
                 Err(RefuseReason::Replayed)
