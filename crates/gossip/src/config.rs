@@ -143,6 +143,9 @@ pub struct Config {
     pub job_threshold_bytes: u64,
     /// What outside input may fill.
     pub limits: Limits,
+    /// Whether what is on the way is limited by windows. Off only to measure what they are worth:
+    /// without, all that fits below a writer is on the way, megabytes a peer.
+    pub windows: bool,
     /// One payload byte stands for this many; 1 outside simulation.
     pub payload_scale: u32,
 }
@@ -165,6 +168,7 @@ impl Default for Config {
             open_ttl: Duration::from_secs(30),
             job_threshold_bytes: 256 << 10,
             limits: Limits::default(),
+            windows: true,
             payload_scale: 1,
         }
     }

@@ -80,6 +80,8 @@ pub struct Stats {
     pub peers_disconnected: u64,
     /// Of those, because they did not read their control stream.
     pub control_backlogs: u64,
+    /// Times that a peer was sent nothing more for want of acknowledgements.
+    pub peers_stalled: u64,
     /// Results of jobs that nothing waited for any more.
     pub jobs_orphaned: u64,
     /// Jobs that failed.

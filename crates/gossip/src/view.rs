@@ -28,6 +28,8 @@ pub struct PeerView<P> {
     pub window_bytes: u64,
     /// Smallest round-trip time seen of late.
     pub rtt: Option<Duration>,
+    /// Whether it has not acknowledged for too long, and is sent nothing new.
+    pub stalled: bool,
 }
 
 /// A message that lacks shards.
@@ -69,6 +71,7 @@ impl<P: PeerName> View<'_, P> {
             in_flight_bytes: self.state.windows.in_flight(peer),
             window_bytes: self.state.windows.window(peer),
             rtt: self.state.windows.rtt(peer),
+            stalled: self.state.windows.is_stalled(peer),
         })
     }
 

@@ -113,7 +113,7 @@ impl<P: PeerName> State<P> {
             peers: BTreeMap::new(),
             topics: BTreeMap::new(),
             messages: Messages::new(),
-            windows: Windows::new(WindowConfig::default()),
+            windows: Windows::new(WindowConfig { limited: config.windows }),
             replay: ReplayWindow::new(config.limits.publishers_max),
             seen: Recent::new(config.seen_ttl, config.limits.seen_messages_max),
             retired: Recent::new(config.seen_ttl, RETIRED_MAX),
@@ -157,7 +157,7 @@ impl<P: PeerName> State<P> {
             self.next_heartbeat = (self.next_heartbeat + self.config.heartbeat).max(now);
         }
         self.repair(now);
-        self.windows.handle_timeout(now);
+        self.stats.peers_stalled += self.windows.handle_timeout(now);
         self.acknowledge(now);
         self.settle();
     }
@@ -200,6 +200,9 @@ impl<P: PeerName> State<P> {
             self.outbox.push(Output::Work(id, job));
         }
         while let Some(peer) = self.windows.poll_ready() {
+            if self.peers.get(&peer).is_none_or(|state| state.queue.is_empty()) {
+                self.windows.decline(peer);
+            }
             self.tell_data_ready(peer);
         }
         self.tell_publish_room();

@@ -51,10 +51,11 @@ impl<P: PeerName> State<P> {
     /// send, its window is full or it is not connected. Messages are served in turn, a piece each.
     pub fn next_data(&mut self, now: Instant, peer: P) -> Option<Frame> {
         let frame = self.choose_data(now, peer);
-        if frame.is_none()
-            && let Some(state) = self.peers.get_mut(&peer)
-        {
-            state.data_ready = false;
+        if frame.is_none() {
+            self.windows.decline(peer);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.data_ready = false;
+            }
         }
         self.settle();
         frame

@@ -1,0 +1,502 @@
+//! How much data may be on the way to each peer, and from this node in all.
+//!
+//! Writable streams and flushes say nothing about the wire: megabytes fit below them. So each peer
+//! acknowledges the bytes it took, and room is counted here. A peer's window is 1.25 × its best
+//! goodput of the last second × its smallest round-trip time, doubling per round trip at the start.
+//! All peers share one uplink, so a limit of the node overrides the windows: a few frames beyond
+//! Σ goodput × round-trip time, given in the order of asking.
+
+mod estimate;
+mod receipts;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+
+use self::estimate::{Goodput, Mark, RoundTrip};
+use crate::{
+    PeerName,
+    wire::{Acknowledgement, PIECE_BYTES_MAX},
+};
+
+pub(crate) use receipts::Receipts;
+
+/// The unit of windows: a full data frame.
+const FRAME_BYTES: u64 = PIECE_BYTES_MAX as u64;
+
+/// The smallest window: one frame on the wire while the acknowledgement of another is on its way.
+const FLOOR_BYTES: u64 = 2 * FRAME_BYTES;
+
+/// The largest window; 1 Gbit/s at 130 ms.
+const CEILING_BYTES: u64 = 16 << 20;
+
+/// What a window has beyond goodput × round-trip time, so that growth of either is found.
+const GAIN: f64 = 1.25;
+
+/// The same at the start.
+const GAIN_START: f64 = 2.0;
+
+/// What the node may have on the way beyond Σ goodput × round-trip time. Measured at 50 Mbit/s:
+/// with 3 frames an uplink shared by 16 peers idles at times, each frame more costs 2.6 ms.
+const NODE_SPARE_BYTES: u64 = 4 * FRAME_BYTES;
+
+/// Frames closer together than this share one record, which bounds the records of a window.
+const RECORD_BYTES: u64 = 1 << 10;
+
+/// Without an acknowledgement for this long, or four round trips, a peer counts as stalled.
+const STALL_MIN: Duration = Duration::from_millis(200);
+
+/// A peer that was told of room and did not use it for this long loses its turn.
+const OFFER_TTL: Duration = Duration::from_millis(20);
+
+/// A node that is never idle hides the true round-trip time behind its own queue; after this time
+/// it sends at half its window for a moment to see it.
+const DRAIN_EVERY: Duration = Duration::from_secs(4);
+
+/// How long that moment is: at 50 Mbit/s a frame for each of 16 peers.
+const DRAIN_TIME: Duration = Duration::from_millis(50);
+
+/// Settings of [`Windows`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowConfig {
+    /// Off only to measure what windows are worth: then writers are the only limit.
+    pub(crate) limited: bool,
+}
+
+impl Default for WindowConfig {
+    fn default() -> Self {
+        Self { limited: true }
+    }
+}
+
+/// More was acknowledged than was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{acknowledged} bytes acknowledged of {sent} sent")]
+pub(crate) struct AcknowledgementError {
+    pub(crate) acknowledged: u64,
+    pub(crate) sent: u64,
+}
+
+/// The windows of all connected peers.
+#[derive(Debug)]
+pub(crate) struct Windows<P> {
+    config: WindowConfig,
+    flows: BTreeMap<P, Flow>,
+    /// Peers that were refused room, first come first. May name one that is gone or served.
+    waiting: VecDeque<P>,
+    epoch: u32,
+    goodput: Option<Goodput>,
+    drain: Drain,
+    /// When the last draining ended: the limit rises again within a round trip, not at once.
+    drained_at: Option<Instant>,
+    /// The latest time heard of.
+    now: Option<Instant>,
+}
+
+/// What is on the way to one peer.
+#[derive(Debug)]
+struct Flow {
+    epoch: u32,
+    sent: u64,
+    acknowledged: u64,
+    records: VecDeque<Record>,
+    round_trip: RoundTrip,
+    goodput: Goodput,
+    /// When it was last refused room: it had more to send.
+    refused_at: Option<Instant>,
+    /// When an acknowledgement last brought something, or the first frame left.
+    progress_at: Instant,
+    stalled: bool,
+    turn: Turn,
+}
+
+/// Whether a peer is in line for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    None,
+    Waiting,
+    /// Room for one frame is kept for it since then.
+    Offered(Instant),
+}
+
+/// A frame in flight, or several small ones.
+#[derive(Debug)]
+struct Record {
+    end: u64,
+    bytes: u64,
+    sent_at: Instant,
+    mark: Mark,
+    node_mark: Mark,
+}
+
+/// The moments in which the node's queue on the wire is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It was last nearly empty then.
+    Since(Option<Instant>),
+    /// It is being emptied.
+    Running,
+    /// It is kept so until then.
+    Until(Instant),
+}
+
+/// What the node has on the way, and may have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// In flight, without stalled peers; what is offered counts.
+    bytes: u64,
+    /// Σ goodput × round-trip time.
+    path_bytes: f64,
+    /// Σ goodput.
+    rate: f64,
+    round_trip_max: Duration,
+}
+
+impl Flow {
+    fn new(now: Instant, epoch: u32) -> Self {
+        Self {
+            epoch,
+            sent: 0,
+            acknowledged: 0,
+            records: VecDeque::new(),
+            round_trip: RoundTrip::new(now),
+            goodput: Goodput::new(now),
+            refused_at: None,
+            progress_at: now,
+            stalled: false,
+            turn: Turn::None,
+        }
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.sent - self.acknowledged
+    }
+
+    /// Returns goodput × smallest round-trip time, and that time, once both are known.
+    fn path(&self) -> Option<(f64, Duration)> {
+        let round_trip = self.round_trip.smallest()?;
+        Some((self.goodput.best()? * round_trip.as_secs_f64(), round_trip))
+    }
+
+    fn window(&self) -> u64 {
+        let Some((path_bytes, _)) = self.path() else { return FLOOR_BYTES };
+        let gain = if self.goodput.is_starting() { GAIN_START } else { GAIN };
+        let bytes = (path_bytes * gain).min(CEILING_BYTES as f64) as u64;
+        // Rounded up: rounded down, two frames would stay two frames for ever.
+        bytes.next_multiple_of(FRAME_BYTES).clamp(FLOOR_BYTES, CEILING_BYTES)
+    }
+
+    fn has_room(&self) -> bool {
+        !self.stalled && self.in_flight() < self.window()
+    }
+
+    fn stall_at(&self) -> Option<Instant> {
+        let round_trip = self.round_trip.latest().unwrap_or_default();
+        (self.in_flight() > 0 && !self.stalled)
+            .then(|| self.progress_at + STALL_MIN.max(4 * round_trip))
+    }
+
+    /// Drops the records up to `acknowledged` and returns the newest.
+    fn take_records(&mut self) -> Option<Record> {
+        let mut newest = None;
+        while self.records.front().is_some_and(|record| record.end <= self.acknowledged) {
+            newest = self.records.pop_front();
+        }
+        newest
+    }
+}
+
+impl<P: PeerName> Windows<P> {
+    pub(crate) fn new(config: WindowConfig) -> Self {
+        Self {
+            config,
+            flows: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            epoch: 0,
+            goodput: None,
+            drain: Drain::Since(None),
+            drained_at: None,
+            now: None,
+        }
+    }
+
+    /// Our data stream to the peer is about to open.
+    pub(crate) fn connect(&mut self, now: Instant, peer: P) {
+        self.now = Some(now);
+        self.waiting.retain(|&waiting| waiting != peer);
+        self.epoch = self.epoch.wrapping_add(1);
+        self.flows.insert(peer, Flow::new(now, self.epoch));
+    }
+
+    /// Our data stream to the peer opens anew: what was in flight counts as never sent.
+    pub(crate) fn reset(&mut self, now: Instant, peer: P) {
+        self.connect(now, peer);
+    }
+
+    /// The peer is gone; what was in flight counts as never sent.
+    pub(crate) fn disconnect(&mut self, peer: P) {
+        self.flows.remove(&peer);
+        self.waiting.retain(|&waiting| waiting != peer);
+    }
+
+    /// Returns the number of our data stream to the peer, which its acknowledgements repeat.
+    pub(crate) fn epoch(&self, peer: P) -> Option<u32> {
+        self.flows.get(&peer).map(|flow| flow.epoch)
+    }
+
+    /// Returns whether one more data frame may leave to the peer. If not, the peer is remembered
+    /// and [`Self::poll_ready`] names it when there is room.
+    pub(crate) fn admit(&mut self, now: Instant, peer: P) -> bool {
+        self.now = Some(now);
+        self.withdraw_offers(now);
+        let Some(flow) = self.flows.get(&peer) else { return false };
+        if !self.config.limited {
+            return true;
+        }
+        let offered = matches!(flow.turn, Turn::Offered(_));
+        if flow.has_room() && (offered || self.node_has_room(now)) {
+            return true;
+        }
+        if let Some(flow) = self.flows.get_mut(&peer) {
+            flow.refused_at = Some(now);
+            if flow.turn != Turn::Waiting {
+                flow.turn = Turn::Waiting;
+                self.waiting.push_back(peer);
+            }
+        }
+        false
+    }
+
+    /// Returns a peer that was refused and has room now, first come first. Room for one frame is
+    /// kept for it.
+    pub(crate) fn poll_ready(&mut self) -> Option<P> {
+        let now = self.now?;
+        if self.waiting.is_empty() || !self.node_has_room(now) {
+            return None;
+        }
+        let flows = &self.flows;
+        let has_room = |peer: &P| flows.get(peer).is_some_and(Flow::has_room);
+        let place = self.waiting.iter().position(has_room)?;
+        let peer = self.waiting.remove(place)?;
+        if let Some(flow) = self.flows.get_mut(&peer) {
+            flow.turn = Turn::Offered(now);
+        }
+        Some(peer)
+    }
+
+    /// The peer was told of room and has nothing to send after all.
+    pub(crate) fn decline(&mut self, peer: P) {
+        if let Some(flow) = self.flows.get_mut(&peer)
+            && matches!(flow.turn, Turn::Offered(_))
+        {
+            flow.turn = Turn::None;
+        }
+    }
+
+    /// A data frame of `bytes` bytes leaves.
+    pub(crate) fn on_sent(&mut self, now: Instant, peer: P, bytes: u64) {
+        self.now = Some(now);
+        let idle = self.flows.values().all(|flow| flow.in_flight() == 0);
+        let node_mark = self.goodput.get_or_insert_with(|| Goodput::new(now)).mark(now, idle);
+        let Some(flow) = self.flows.get_mut(&peer) else { return };
+        if flow.in_flight() == 0 {
+            flow.progress_at = now;
+        }
+        if matches!(flow.turn, Turn::Offered(_)) {
+            flow.turn = Turn::None;
+        }
+        let mark = flow.goodput.mark(now, flow.in_flight() == 0);
+        flow.sent += bytes;
+        match flow.records.back_mut() {
+            Some(record) if record.bytes + bytes <= RECORD_BYTES => {
+                record.end = flow.sent;
+                record.bytes += bytes;
+            }
+            _ => {
+                let record = Record { end: flow.sent, bytes, sent_at: now, mark, node_mark };
+                flow.records.push_back(record);
+            }
+        }
+    }
+
+    /// The peer took more. An acknowledgement of an earlier stream is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`AcknowledgementError`] if it acknowledges more than was sent.
+    pub(crate) fn on_acknowledged(
+        &mut self,
+        now: Instant,
+        peer: P,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<(), AcknowledgementError> {
+        self.now = Some(now);
+        let Some(flow) = self.flows.get_mut(&peer) else { return Ok(()) };
+        if acknowledgement.epoch != flow.epoch {
+            return Ok(());
+        }
+        let Acknowledgement { bytes: acknowledged, waited, .. } = *acknowledgement;
+        if acknowledged > flow.sent {
+            return Err(AcknowledgementError { acknowledged, sent: flow.sent });
+        }
+        let bytes = acknowledged.saturating_sub(flow.acknowledged);
+        if bytes == 0 {
+            return Ok(());
+        }
+        flow.acknowledged = acknowledged;
+        flow.progress_at = now;
+        flow.stalled = false;
+        let node = self.goodput.get_or_insert_with(|| Goodput::new(now));
+        node.deliver(now, bytes);
+        let newest = flow.take_records();
+        let sent_at = newest.as_ref().map_or(now, |record| record.sent_at);
+        let arrived_at = now.checked_sub(waited).unwrap_or(now).clamp(sent_at.min(now), now);
+        flow.goodput.deliver(arrived_at, bytes);
+        if let Some(Record { sent_at, mark, node_mark, .. }) = newest {
+            flow.round_trip.sample(now, arrived_at.saturating_duration_since(sent_at));
+            let backlogged = flow.refused_at.is_some_and(|refused| refused >= sent_at);
+            flow.goodput.sample(sent_at, mark, backlogged);
+            node.sample(sent_at, node_mark, backlogged);
+        }
+        self.watch_drain(now);
+        Ok(())
+    }
+
+    /// Marks peers that do not acknowledge as stalled, and withdraws offers that nobody uses;
+    /// returns how many peers are newly stalled.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> u64 {
+        self.now = Some(now);
+        let mut stalled = 0;
+        for flow in self.flows.values_mut() {
+            if flow.stall_at().is_some_and(|at| at <= now) {
+                flow.stalled = true;
+                stalled += 1;
+                if matches!(flow.turn, Turn::Offered(_)) {
+                    flow.turn = Turn::None;
+                }
+            }
+        }
+        self.withdraw_offers(now);
+        self.watch_drain(now);
+        stalled
+    }
+
+    /// Returns when [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let someone_waits = !self.waiting.is_empty();
+        let offer = |flow: &Flow| match flow.turn {
+            Turn::Offered(since) if someone_waits => Some(since + OFFER_TTL),
+            Turn::Offered(_) | Turn::None | Turn::Waiting => None,
+        };
+        let flows = self.flows.values().flat_map(|flow| [flow.stall_at(), offer(flow)]);
+        let drained = match self.drain {
+            Drain::Until(at) if someone_waits => Some(at),
+            Drain::Until(_) | Drain::Since(_) | Drain::Running => None,
+        };
+        flows.flatten().chain(drained).min()
+    }
+
+    /// Returns the smallest round-trip time of the last ten seconds.
+    pub(crate) fn rtt(&self, peer: P) -> Option<Duration> {
+        self.flows.get(&peer)?.round_trip.smallest()
+    }
+
+    /// Returns how many bytes are sent and not acknowledged.
+    pub(crate) fn in_flight(&self, peer: P) -> u64 {
+        self.flows.get(&peer).map_or(0, Flow::in_flight)
+    }
+
+    /// Returns how many bytes may be in flight to the peer; the node's limit may be lower.
+    pub(crate) fn window(&self, peer: P) -> u64 {
+        self.flows.get(&peer).map_or(0, Flow::window)
+    }
+
+    /// Returns whether the peer has not acknowledged for too long.
+    pub(crate) fn is_stalled(&self, peer: P) -> bool {
+        self.flows.get(&peer).is_some_and(|flow| flow.stalled)
+    }
+
+    fn withdraw_offers(&mut self, now: Instant) {
+        for flow in self.flows.values_mut() {
+            if matches!(flow.turn, Turn::Offered(since) if since + OFFER_TTL <= now) {
+                flow.turn = Turn::None;
+            }
+        }
+    }
+
+    fn load(&self) -> Load {
+        let mut load = Load::default();
+        for flow in self.flows.values().filter(|flow| !flow.stalled) {
+            let offered = matches!(flow.turn, Turn::Offered(_));
+            load.bytes += flow.in_flight() + if offered { FRAME_BYTES } else { 0 };
+            if flow.in_flight() == 0 && flow.turn == Turn::None {
+                continue;
+            }
+            if let Some((path_bytes, round_trip)) = flow.path() {
+                let gain = if flow.goodput.is_starting() { GAIN_START } else { 1.0 };
+                load.path_bytes += path_bytes * gain;
+                load.rate += path_bytes * gain / round_trip.as_secs_f64();
+                load.round_trip_max = load.round_trip_max.max(round_trip);
+            }
+        }
+        // Peers that were idle remember what each had for itself; together they cannot have more
+        // than the node had in all.
+        if let Some(goodput) = &self.goodput
+            && let Some(best) = goodput.best()
+        {
+            let gain = if goodput.is_starting() { GAIN_START } else { GAIN };
+            load.path_bytes *= (best * gain / load.rate.max(1.0)).min(1.0);
+        }
+        load
+    }
+
+    fn node_has_room(&self, now: Instant) -> bool {
+        let load = self.load();
+        let limit = match self.drain {
+            Drain::Running => load.drained_bytes(),
+            Drain::Until(at) if now < at => load.drained_bytes(),
+            Drain::Until(_) | Drain::Since(_) => {
+                NODE_SPARE_BYTES + (load.path_bytes * self.regained(now, &load)) as u64
+            }
+        };
+        load.bytes < limit
+    }
+
+    /// Returns which part of the limit is back after a draining.
+    fn regained(&self, now: Instant, load: &Load) -> f64 {
+        let Some(drained_at) = self.drained_at else { return 1.0 };
+        let since = now.saturating_duration_since(drained_at).as_secs_f64();
+        let round_trip = load.round_trip_max.as_secs_f64();
+        if since < round_trip { f64::midpoint(1.0, since / round_trip) } else { 1.0 }
+    }
+
+    /// Empties the node's queue on the wire if it was never nearly empty for too long.
+    fn watch_drain(&mut self, now: Instant) {
+        let load = self.load();
+        let drained = load.bytes <= load.drained_bytes();
+        self.drain = match self.drain {
+            Drain::Since(_) if drained => Drain::Since(Some(now)),
+            Drain::Since(None) => Drain::Since(Some(now)),
+            Drain::Since(Some(since)) if now >= since + DRAIN_EVERY => Drain::Running,
+            Drain::Running if drained => Drain::Until(now + DRAIN_TIME),
+            Drain::Until(at) if now >= at => {
+                self.drained_at = Some(now);
+                Drain::Since(Some(now))
+            }
+            unchanged @ (Drain::Since(_) | Drain::Running | Drain::Until(_)) => unchanged,
+        };
+    }
+}
+
+impl Load {
+    /// Below this the queue on the wire is empty: half of what the way itself holds.
+    fn drained_bytes(&self) -> u64 {
+        ((self.path_bytes / 2.0) as u64).max(FRAME_BYTES)
+    }
+}
