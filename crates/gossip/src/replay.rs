@@ -1,6 +1,6 @@
 //! Which sequence numbers of a publisher were used.
 //!
-//! Without it, a header signed once could be sent again for ever. ReplayWindow count up from the
+//! Without it, a header signed once could be sent again for ever. Publishers count up from the
 //! time of their start, so no clocks need to agree: the first number seen sets the top of a
 //! sliding window, numbers above move it, and numbers below it are too old.
 //!

@@ -165,3 +165,16 @@ fn settings_that_cannot_work_are_refused_with_the_numbers() {
     assert!(check(|c| c.forward_threshold = 1.5).contains("1.5"));
     assert!(check(|c| c.message_bytes_max = 1 << 40).contains("67108864"));
 }
+
+#[test]
+fn a_graft_does_not_go_around_the_bound_of_topics_of_a_peer() {
+    let mut config = Config::default();
+    config.limits.topics_per_peer_max = 1;
+    let mut stage = Stage::new(config, &[1]);
+    stage.input(Input::Subscribe(topic("other")));
+    stage.control(1, &[Control::Graft(topic("other"))]);
+    assert_eq!(stage.state.view().mesh(&topic("other")).count(), 0);
+    assert_eq!(stage.state.stats().subscriptions_ignored, 1);
+    let pruned = |entry: &Control| matches!(entry, Control::Prune { .. });
+    assert_eq!(stage.told(1).iter().filter(|entry| pruned(entry)).count(), 1);
+}

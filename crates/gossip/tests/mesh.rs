@@ -4,8 +4,8 @@ mod harness;
 
 use std::time::Duration;
 
-use gossip::{Config, Input};
-use harness::{network::Network, payload, topic};
+use gossip::{Config, Input, wire::Control};
+use harness::{network::Network, payload, puppet::Stage, topic};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -81,4 +81,15 @@ fn messages_of_a_topic_do_not_go_to_peers_that_did_not_subscribe_it() {
     for name in [2, 3] {
         assert_eq!(network.node(name).state.stats().data_bytes_received, 0);
     }
+}
+
+#[test]
+fn a_peer_that_no_longer_says_it_is_subscribed_leaves_the_mesh_at_the_next_heartbeat() {
+    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let mesh = |stage: &Stage| stage.state.view().mesh(&topic("t")).collect::<Vec<_>>();
+    assert_eq!(mesh(&stage), [1, 2]);
+    stage.control(1, &[Control::Hello]);
+    stage.control(2, &[Control::Hello, Control::Subscribe(topic("t"))]);
+    stage.wait(SECOND);
+    assert_eq!(mesh(&stage), [2]);
 }

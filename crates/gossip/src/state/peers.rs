@@ -146,10 +146,15 @@ impl<P: PeerName> State<P> {
             ours.backoff.insert(peer, now + backoff);
             return self.tell_pruned(peer, &topic, backoff);
         }
-        ours.mesh.insert(peer);
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.topics.insert(topic.clone());
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.topics.len() >= self.config.limits.topics_per_peer_max
+            && !state.topics.contains(&topic)
+        {
+            self.stats.subscriptions_ignored += 1;
+            return self.tell_pruned(peer, &topic, self.config.mesh.prune_backoff);
         }
+        state.topics.insert(topic.clone());
+        ours.mesh.insert(peer);
         self.outbox.trace(|| Trace::Graft { peer, topic });
     }
 
@@ -169,6 +174,7 @@ impl<P: PeerName> State<P> {
 
     /// Brings the mesh of a topic back between its bounds.
     pub(super) fn maintain_mesh(&mut self, now: Instant, topic: &Topic) {
+        self.drop_unsubscribed(topic);
         let Some(ours) = self.topics.get_mut(topic) else { return };
         let candidates: BTreeSet<P> = self
             .peers
@@ -181,6 +187,17 @@ impl<P: PeerName> State<P> {
                 MeshChange::Graft(peer) => self.graft(peer, topic),
                 MeshChange::Prune(peer) => self.prune(now, peer, topic),
             }
+        }
+    }
+
+    /// Puts out of the mesh who no longer says that it is subscribed: an UNSUBSCRIBE or PRUNE that
+    /// was lost with its stream is not sent again after the HELLO of the next.
+    fn drop_unsubscribed(&mut self, topic: &Topic) {
+        let Some(ours) = self.topics.get(topic) else { return };
+        let subscribed = |peer: &P| self.peers.get(peer).is_some_and(|p| p.topics.contains(topic));
+        let gone: Vec<P> = ours.mesh.iter().copied().filter(|peer| !subscribed(peer)).collect();
+        for peer in gone {
+            self.leave_mesh(peer, topic);
         }
     }
 

@@ -1,11 +1,12 @@
 //! Frames of the data stream: a byte of flags, what the flags announce, and payload to the end.
 
 use bytes::Bytes;
+use rlnc::FRAGMENTS_MAX;
 
 use super::{
     DataFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES_MAX, PIECE_BYTES_MAX, Piece,
     SIGNATURE_BYTES_MAX, ShardStart, WireError, acknowledgement,
-    header::{FRAGMENTS_MAX, put_signed_header, take_signed_header},
+    header::{put_signed_header, take_signed_header},
     reader::{Reader, in_range},
     writer::Sink,
 };

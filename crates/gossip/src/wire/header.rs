@@ -2,6 +2,7 @@
 //! has exactly one encoding.
 
 use bytes::Bytes;
+use rlnc::FRAGMENTS_MAX;
 
 use super::{
     HEADER_BYTES_MAX, SIGNATURE_BYTES_MAX, WireError,
@@ -19,9 +20,6 @@ pub const PUBLIC_KEY_BYTES_MAX: usize = 512;
 
 /// The length of a root of commitments where there is one.
 pub const ROOT_BYTES: usize = 20;
-
-/// The most fragments of a generation (k).
-pub const FRAGMENTS_MAX: u16 = 256;
 
 /// The most generations of a message: what a generation's index can count.
 pub const GENERATIONS_MAX: u64 = 1 << 16;

@@ -28,9 +28,7 @@ pub use control::{
 };
 pub use error::WireError;
 pub(crate) use header::encode_header;
-pub use header::{
-    CLUSTER_BYTES_MAX, FRAGMENTS_MAX, GENERATIONS_MAX, PUBLIC_KEY_BYTES_MAX, ROOT_BYTES,
-};
+pub use header::{CLUSTER_BYTES_MAX, GENERATIONS_MAX, PUBLIC_KEY_BYTES_MAX, ROOT_BYTES};
 
 /// The protocol's major version, part of every protocol id and of the signed domain.
 pub const VERSION: u32 = 1;

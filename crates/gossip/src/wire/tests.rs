@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::{collection::vec, option, prelude::*};
+use rlnc::FRAGMENTS_MAX;
 
 use super::*;
 use crate::{Header, PUBLISHER_BYTES_MAX, PublisherId, TOPIC_BYTES_MAX};
