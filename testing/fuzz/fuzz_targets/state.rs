@@ -1,0 +1,4 @@
+#![no_main]
+#![doc = "Operations into a state; see [`fuzz::state`]."]
+
+libfuzzer_sys::fuzz_target!(|operations: Vec<fuzz::state::Operation>| fuzz::state::run(operations));

@@ -1,0 +1,10 @@
+//! What the fuzz targets do with their input. It is a library so that the corpus also runs as a
+//! plain test under the stable compiler.
+#![forbid(unsafe_code)]
+
+pub mod rlnc_shard;
+pub mod state;
+pub mod wire;
+
+#[cfg(test)]
+mod replay;
