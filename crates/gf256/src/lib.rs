@@ -18,8 +18,10 @@
 
 mod field;
 mod kernel;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", test))]
+mod nibbles;
+mod products;
 mod scalar;
-mod tables;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 

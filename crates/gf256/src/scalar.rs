@@ -2,7 +2,7 @@
 //!
 //! The callers have checked that the slices are equally long.
 
-use crate::tables::PRODUCTS;
+use crate::products::PRODUCTS;
 
 /// Adds `coefficient · source` to `target`.
 pub(crate) fn axpy(target: &mut [u8], coefficient: u8, source: &[u8]) {

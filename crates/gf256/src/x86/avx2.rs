@@ -12,7 +12,7 @@ use arch::{
     _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 };
 
-use crate::{scalar, tables::NIBBLES};
+use crate::{nibbles::NIBBLES, scalar};
 
 /// Bytes in a vector.
 const VECTOR_BYTES: usize = 32;
