@@ -130,9 +130,10 @@ impl Encoder {
 
     /// Returns the part of the columns `range` of fragment `index` that the payload reaches.
     fn columns(&self, index: usize, range: &Range<usize>) -> &[u8] {
-        let start = index * self.shape.fragment_bytes() as usize;
+        let start = index.saturating_mul(self.shape.fragment_bytes() as usize);
         let end = self.payload.len();
-        &self.payload[(start + range.start).min(end)..(start + range.end).min(end)]
+        let reach = |column: usize| start.saturating_add(column).min(end);
+        &self.payload[reach(range.start)..reach(range.end)]
     }
 }
 

@@ -1,9 +1,7 @@
 //! What goes in comes out: from the publisher, and through relays that never decoded.
 
-mod common;
-
+use crate::common::{decode, payload, recoded, rng};
 use bytes::Bytes;
-use common::{decode, payload, recoded, rng};
 use proptest::prelude::*;
 use rand::Rng;
 use rlnc::{Absorbed, CoefficientSource, Decoder, Encoder, Shape};

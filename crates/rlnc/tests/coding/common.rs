@@ -1,5 +1,4 @@
 //! What several test files need.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng};
@@ -7,19 +6,19 @@ use rand_chacha::ChaCha12Rng;
 use rlnc::{Decoder, Shard};
 
 /// Returns a generator for this seed.
-pub(crate) fn rng(seed: u64) -> ChaCha12Rng {
+pub(super) fn rng(seed: u64) -> ChaCha12Rng {
     ChaCha12Rng::seed_from_u64(seed)
 }
 
 /// Returns a payload of this length, different for each seed.
-pub(crate) fn payload(bytes: usize, seed: u64) -> Bytes {
+pub(super) fn payload(bytes: usize, seed: u64) -> Bytes {
     let mut payload = vec![0; bytes];
     rng(seed ^ 0x5EED).fill_bytes(&mut payload);
     payload.into()
 }
 
 /// Returns a shard recoded from everything the decoder holds.
-pub(crate) fn recoded(decoder: &Decoder, rng: &mut impl Rng) -> Shard {
+pub(super) fn recoded(decoder: &Decoder, rng: &mut impl Rng) -> Shard {
     let recipe = decoder.recipe(rng).unwrap();
     let shape = decoder.shape();
     let mut bytes = vec![0; shape.fragment_bytes() as usize];
@@ -28,6 +27,6 @@ pub(crate) fn recoded(decoder: &Decoder, rng: &mut impl Rng) -> Shard {
 }
 
 /// Returns what the decoder decodes to, unchecked.
-pub(crate) fn decode(decoder: &Decoder, payload_bytes: u64) -> Bytes {
+pub(super) fn decode(decoder: &Decoder, payload_bytes: u64) -> Bytes {
     decoder.task().unwrap().run(payload_bytes).verify(|_| true).unwrap().into_bytes()
 }

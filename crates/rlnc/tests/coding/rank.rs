@@ -1,0 +1,126 @@
+//! How many random vectors make full rank, and what a decoder keeps.
+
+use crate::common::rng;
+use bytes::Bytes;
+use rlnc::{Absorbed, CoefficientSource, Decoder, FRAGMENTS_MAX, Shape, Shard};
+
+/// Returns the shard of a generation of zeros with these coefficients: all that rank needs.
+fn shard(shape: Shape, coefficients: Vec<u8>) -> Shard {
+    let payload = vec![0; shape.fragment_bytes() as usize];
+    Shard::parse(shape, coefficients.into(), payload.into()).unwrap()
+}
+
+/// Returns how many vectors of this seed it takes to rank `fragments`.
+fn vectors_to_full_rank(fragments: u16, seed: [u8; 32]) -> u64 {
+    let shape = Shape::new(fragments, 1).unwrap();
+    let source = CoefficientSource::new(seed);
+    let mut decoder = Decoder::new(shape);
+    let mut taken = 0;
+    while !decoder.is_full() {
+        let _ = decoder.absorb(shard(shape, source.coefficients(shape, taken)));
+        taken += 1;
+    }
+    taken
+}
+
+/// Of `k` random vectors over a field of 256 elements, all are independent with probability
+/// `(1 - 256^-1)(1 - 256^-2)…(1 - 256^-k)`, about 0.9961, and `k + 1` reach rank `k` with about
+/// 0.99998. Over 256 values of `k` and 4 seeds that is 4 failures of `k` expected (fewer than 16
+/// with a probability above 0.99999), and 0.016 failures of `k + 1`.
+#[test]
+fn as_many_vectors_as_fragments_reach_full_rank_as_often_as_chance_allows() {
+    let (mut first_failures, mut second_failures) = (0, 0);
+    for fragments in 1..=FRAGMENTS_MAX {
+        for seed in 0..4 {
+            let excess = vectors_to_full_rank(fragments, [seed; 32]) - u64::from(fragments);
+            assert!(excess <= 2, "{excess} vectors more than {fragments} with seed {seed}");
+            first_failures += u32::from(excess > 0);
+            second_failures += u32::from(excess > 1);
+        }
+    }
+    assert!((1..16).contains(&first_failures), "{first_failures} of 1024");
+    assert!(second_failures <= 1, "{second_failures} of 1024");
+}
+
+/// The expected bytes come from another implementation of `ChaCha12`, with the bytes 0 to 31 as the
+/// key, the index as the 64-bit nonce and a 64-bit block counter that starts at zero.
+#[test]
+fn vectors_of_a_source_are_the_same_everywhere_and_for_good() {
+    let source = CoefficientSource::new(std::array::from_fn(|index| index as u8));
+    let shape = Shape::new(8, 1).unwrap();
+    for (index, expected) in [
+        (0, [242, 49, 249, 255, 209, 122, 198, 94]),
+        (1, [146, 182, 128, 24, 168, 165, 90, 15]),
+        (u64::MAX, [38, 239, 195, 232, 1, 221, 155, 79]),
+    ] {
+        assert_eq!(source.coefficients(shape, index), expected, "index {index}");
+    }
+}
+
+/// With one coefficient, one vector in 256 would be zero if that were not ruled out.
+#[test]
+fn no_vector_of_a_source_is_zero() {
+    let source = CoefficientSource::new([9; 32]);
+    let shape = Shape::new(1, 1).unwrap();
+    assert!((0..10_000).all(|index| source.coefficients(shape, index) != [0]));
+}
+
+/// Weights are drawn byte by byte, so for one held shard the draw is zero once in 256 times.
+#[test]
+fn no_recipe_has_a_zero_coefficient_vector() {
+    let shape = Shape::new(3, 1).unwrap();
+    let mut decoder = Decoder::new(shape);
+    assert_eq!(decoder.recipe(&mut rng(0)), None);
+    assert_eq!(decoder.absorb(shard(shape, vec![0, 7, 0])), Absorbed::Innovative);
+    let mut rng = rng(1);
+    for _ in 0..10_000 {
+        let recipe = decoder.recipe(&mut rng).unwrap();
+        assert_ne!(recipe.coefficients()[1], 0);
+        assert_eq!(recipe.weights().len(), 1);
+    }
+}
+
+#[test]
+fn a_redundant_shard_is_not_kept() {
+    let shape = Shape::new(3, 2).unwrap();
+    let mut decoder = Decoder::new(shape);
+    let first = shard(shape, vec![1, 2, 3]);
+    let second = shard(shape, vec![0, 0, 5]);
+    assert_eq!(decoder.absorb(first.clone()), Absorbed::Innovative);
+    assert_eq!(decoder.absorb(second.clone()), Absorbed::Innovative);
+    for redundant in [vec![1, 2, 3], vec![2, 4, 6], vec![1, 2, 0], vec![0, 0, 1]] {
+        assert_eq!(decoder.absorb(shard(shape, redundant)), Absorbed::Redundant);
+    }
+    assert_eq!(decoder.held(), [first, second]);
+    assert_eq!((decoder.rank(), decoder.is_full()), (2, false));
+    assert!(decoder.task().is_none());
+}
+
+#[test]
+fn at_full_rank_every_shard_is_redundant() {
+    let shape = Shape::new(2, 1).unwrap();
+    let mut decoder = Decoder::new(shape);
+    assert!(decoder.absorb(shard(shape, vec![1, 1])).is_innovative());
+    assert!(decoder.absorb(shard(shape, vec![1, 2])).is_innovative());
+    assert!(decoder.is_full());
+    assert!(!decoder.absorb(shard(shape, vec![9, 200])).is_innovative());
+    assert_eq!(decoder.held().len(), 2);
+}
+
+#[test]
+fn a_held_payload_is_the_one_received_and_no_copy() {
+    let shape = Shape::new(2, 4).unwrap();
+    let payload = Bytes::from(vec![1, 2, 3, 4]);
+    let at = payload.as_ptr();
+    let mut decoder = Decoder::new(shape);
+    let shard = Shard::parse(shape, Bytes::from_static(&[3, 4]), payload).unwrap();
+    assert!(decoder.absorb(shard).is_innovative());
+    assert_eq!(decoder.held()[0].payload().as_ptr(), at);
+}
+
+#[test]
+#[should_panic(expected = "a shard for (fragments, fragment bytes) (3, 1)")]
+fn a_shard_parsed_for_another_shape_is_refused() {
+    let mut decoder = Decoder::new(Shape::new(2, 1).unwrap());
+    let _ = decoder.absorb(shard(Shape::new(3, 1).unwrap(), vec![1, 2, 3]));
+}
