@@ -19,7 +19,9 @@ pub(crate) enum ReadError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The length in front of a frame is not one.
-    #[error("the length in front of a frame is {0}; 1 to {FRAME_BYTES_MAX} is allowed")]
+    #[error(
+        "the length in front of a frame is {0}; 1 to {FRAME_BYTES_MAX} in shortest form is allowed"
+    )]
     Length(usize),
 }
 
@@ -76,7 +78,8 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
                 return Poll::Ready(Err(ReadError::Length(self.length)));
             }
             if byte[0] & 0x80 == 0 {
-                if self.length == 0 {
+                // Zero, or not the shortest form.
+                if byte[0] == 0 {
                     return Poll::Ready(Err(ReadError::Length(self.length)));
                 }
                 self.frame = Some(BytesMut::zeroed(self.length));
@@ -180,8 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_zero_or_above_the_bound_is_refused_before_anything_is_allocated() {
-        for bytes in [&[0][..], &[0xff, 0xff, 0xff, 0x7f], &[0x80, 0x80, 0x80, 0x80, 1]] {
+    fn a_length_of_zero_padded_or_above_the_bound_is_refused_before_anything_is_allocated() {
+        for bytes in
+            [&[0][..], &[0x81, 0, 7], &[0xff, 0xff, 0xff, 0x7f], &[0x80, 0x80, 0x80, 0x80, 1]]
+        {
             assert!(matches!(read_all(bytes), Err(ReadError::Length(_))), "{bytes:?}");
         }
     }
