@@ -1,1 +1,56 @@
-//! What node, proxy and clients say to each other.
+//! What node, proxy and clients say to each other: the gRPC services, the trace events, and the
+//! JSON of a delivered message.
+#![forbid(unsafe_code)]
+
+mod delivery;
+mod go_json;
+
+/// The sidecar API of a node: package `proto`.
+pub mod sidecar {
+    #![expect(
+        missing_docs,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        unused_qualifications,
+        reason = "generated; the proto file documents it"
+    )]
+    tonic::include_proto!("proto");
+
+    /// What [`Request::command`] may be.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(i32)]
+    pub enum Command {
+        /// Publish `data` on `topic`.
+        Publish = 1,
+        /// Subscribe `topic`.
+        Subscribe = 2,
+        /// Unsubscribe `topic`.
+        Unsubscribe = 3,
+        /// Subscribe several topics: `topic` is a comma list, or `data` a JSON array.
+        SubscribeSeveral = 4,
+    }
+
+    impl TryFrom<i32> for Command {
+        /// The number that means nothing.
+        type Error = i32;
+
+        fn try_from(number: i32) -> Result<Self, i32> {
+            match number {
+                1 => Ok(Self::Publish),
+                2 => Ok(Self::Subscribe),
+                3 => Ok(Self::Unsubscribe),
+                4 => Ok(Self::SubscribeSeveral),
+                other => Err(other),
+            }
+        }
+    }
+}
+
+/// Trace events: package `optimum.pb`.
+pub mod trace {
+    #![expect(missing_docs, clippy::pedantic, reason = "generated; the proto file documents it")]
+    tonic::include_proto!("optimum.pb");
+}
+
+pub use delivery::{Delivery, DeliveryError};
+pub use go_json::trace_event_json;

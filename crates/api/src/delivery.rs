@@ -1,0 +1,129 @@
+//! The JSON of a delivered message.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Length of the JSON beside topic and payload, roughly.
+const FIXED_BYTES: usize = 320;
+
+/// A delivered message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The peer it came from, base58.
+    pub source_node_id: String,
+    /// The node that hands it over, base58; empty when unknown.
+    pub upstream_peer_id: String,
+    /// Where it was published.
+    pub topic: String,
+    /// SHA-256 of the payload, 64 lower-case hexadecimal digits.
+    pub message_id: String,
+    /// The payload.
+    pub message: Bytes,
+}
+
+/// Why bytes are no delivered message.
+#[derive(Debug, Error)]
+pub enum DeliveryError {
+    /// Not the JSON object that is expected.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The payload is not standard padded base64.
+    #[error("the message is not base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+}
+
+/// As it is written; fields may be missing, and others are ignored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Written<'a> {
+    source_node_id: String,
+    upstream_peer_id: String,
+    topic: String,
+    message_id: String,
+    #[serde(borrow)]
+    message: std::borrow::Cow<'a, str>,
+}
+
+impl Delivery {
+    /// Returns the compact JSON object, keys in the order of the fields, the payload in standard
+    /// padded base64; `upstream_peer_id` is left out when empty.
+    ///
+    /// Written piece by piece into one buffer: payloads are long, and of the rest only the topic
+    /// can need escaping.
+    pub fn to_json(&self) -> Bytes {
+        let topic = serde_json::Value::from(self.topic.as_str()).to_string();
+        let payload_bytes = self.message.len().div_ceil(3) * 4;
+        let mut json = String::with_capacity(FIXED_BYTES + topic.len() + payload_bytes);
+        let mut put = |parts: &[&str]| parts.iter().for_each(|part| json.push_str(part));
+        put(&[r#"{"source_node_id":""#, &self.source_node_id]);
+        if !self.upstream_peer_id.is_empty() {
+            put(&[r#"","upstream_peer_id":""#, &self.upstream_peer_id]);
+        }
+        put(&[r#"","topic":"#, &topic, r#","message_id":""#, &self.message_id]);
+        put(&[r#"","message":""#]);
+        STANDARD.encode_string(&self.message, &mut json);
+        json.push_str(r#""}"#);
+        json.into()
+    }
+
+    /// Reads what [`Delivery::to_json`] writes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DeliveryError`] if `json` is no JSON object or its `message` no base64.
+    pub fn from_json(json: &[u8]) -> Result<Self, DeliveryError> {
+        let written: Written<'_> = serde_json::from_slice(json)?;
+        Ok(Self {
+            source_node_id: written.source_node_id,
+            upstream_peer_id: written.upstream_peer_id,
+            topic: written.topic,
+            message_id: written.message_id,
+            message: STANDARD.decode(written.message.as_bytes())?.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Delivery {
+        Delivery {
+            source_node_id: "12D3KooWA".to_owned(),
+            upstream_peer_id: "12D3KooWB".to_owned(),
+            topic: "a \"topic\"".to_owned(),
+            message_id: "00ff".to_owned(),
+            message: Bytes::from_static(b"Hello, world!"),
+        }
+    }
+
+    #[test]
+    fn the_json_is_compact_and_its_keys_are_in_the_agreed_order() {
+        let expected = concat!(
+            r#"{"source_node_id":"12D3KooWA","upstream_peer_id":"12D3KooWB","#,
+            r#""topic":"a \"topic\"","message_id":"00ff","message":"SGVsbG8sIHdvcmxkIQ=="}"#
+        );
+        assert_eq!(sample().to_json(), expected);
+    }
+
+    #[test]
+    fn an_empty_upstream_peer_is_left_out() {
+        let json = Delivery { upstream_peer_id: String::new(), ..sample() }.to_json();
+        assert!(!String::from_utf8_lossy(&json).contains("upstream"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let read = Delivery::from_json(&sample().to_json()).expect("own JSON");
+        assert_eq!(read, sample());
+    }
+
+    #[test]
+    fn what_is_no_delivery_is_an_error() {
+        assert!(matches!(Delivery::from_json(b"not json"), Err(DeliveryError::Json(_))));
+        let bad = br#"{"message":"!"}"#;
+        assert!(matches!(Delivery::from_json(bad), Err(DeliveryError::Base64(_))));
+    }
+}
