@@ -71,6 +71,18 @@ pub enum Event {
     },
 }
 
+/// Which way a data frame moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It was chosen for the peer and handed to its writer.
+    Out,
+    /// It came from the peer and was taken in.
+    In,
+}
+
+/// Told of each data frame: which way, from or to whom, and its bytes.
+type Observer = Box<dyn FnMut(Moved, PeerId, usize) + Send>;
+
 /// The gossip protocol as a libp2p behaviour.
 pub struct Behaviour {
     state: State<PeerId>,
@@ -85,6 +97,7 @@ pub struct Behaviour {
     job_ids: HashMap<task::Id, JobId>,
     timer: Pin<Box<Sleep>>,
     waker: Option<Waker>,
+    observer: Option<Observer>,
 }
 
 impl Behaviour {
@@ -105,7 +118,13 @@ impl Behaviour {
             job_ids: HashMap::new(),
             timer: Box::pin(timer),
             waker: None,
+            observer: None,
         }
+    }
+
+    /// Tells `observer` of every data frame from here on; for measurements.
+    pub fn observe_data(&mut self, observer: impl FnMut(Moved, PeerId, usize) + Send + 'static) {
+        self.observer = Some(Box::new(observer));
     }
 
     /// Lets a connected peer take part: its streams are read and ours are opened. Does nothing for
@@ -119,6 +138,15 @@ impl Behaviour {
             self.command(peer, connection, Command::Admit);
         }
         self.open(peer);
+    }
+
+    /// Takes a peer out again and closes its connections. What it sent is kept; what it was sent
+    /// and did not acknowledge counts as never sent.
+    pub fn deny(&mut self, peer: PeerId) {
+        if self.links.get_mut(&peer).is_some() {
+            self.expel(peer);
+            self.input(Input::Disconnected(peer));
+        }
     }
 
     /// Subscribes; a second time changes nothing.
@@ -312,25 +340,32 @@ impl Behaviour {
             Kind::Data => self.state.next_data(now, peer),
             Kind::Control => self.state.next_control(now, peer),
         };
-        match frame {
-            Some(frame) => {
-                link.writing(kind);
-                self.command(peer, connection, Command::Write(kind, frame));
-                self.drain();
-                true
+        let filled = frame.is_some();
+        if let Some(frame) = frame {
+            link.writing(kind);
+            if let (Kind::Data, Some(observe)) = (kind, &mut self.observer) {
+                observe(Moved::Out, peer, frame.len());
             }
-            None => {
-                link.writer(kind).ready = false;
-                self.drain();
-                false
-            }
+            self.command(peer, connection, Command::Write(kind, frame));
+        } else {
+            link.writer(kind).ready = false;
         }
+        self.drain();
+        filled
     }
 
     /// Hands in everything that happened since the last poll.
     fn handle(&mut self, now: Instant, cx: &mut Context<'_>) {
         while let Some(input) = self.inputs.pop_front() {
+            let moved = if let Input::Data(peer, frame) = &input {
+                Some((*peer, frame.len()))
+            } else {
+                None
+            };
             self.state.handle(now, input);
+            if let (Some((peer, bytes)), Some(observe)) = (moved, &mut self.observer) {
+                observe(Moved::In, peer, bytes);
+            }
             self.drain();
         }
         while let Poll::Ready(Some(done)) = self.jobs.poll_join_next_with_id(cx) {
@@ -385,6 +420,7 @@ impl NetworkBehaviour for Behaviour {
         Ok(Handler::new(self.links.get(&peer).is_some_and(|link| link.admitted)))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only connections concern the protocol")]
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {

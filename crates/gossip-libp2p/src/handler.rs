@@ -206,6 +206,7 @@ impl ConnectionHandler for Handler {
         self.wake();
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only streams concern the protocol")]
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Upgrade, Upgrade, (), Kind>) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {

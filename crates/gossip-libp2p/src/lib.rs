@@ -12,8 +12,10 @@
 mod behaviour;
 mod frames;
 mod handler;
+mod keys;
 mod links;
 mod upgrade;
 
-pub use behaviour::{Behaviour, Event};
+pub use behaviour::{Behaviour, Event, Moved};
+pub use keys::{KeysError, NodeKeys};
 pub use upgrade::{CONTROL_PROTOCOL, DATA_PROTOCOL};

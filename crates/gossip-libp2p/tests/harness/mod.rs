@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use gossip::{Config, Keys, Publish, PublisherId, State, Topic};
-use gossip_libp2p::{Behaviour, Event};
+use gossip::{Config, Publish, State, Topic};
+use gossip_libp2p::{Behaviour, Event, NodeKeys};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux,
 };
@@ -17,28 +17,6 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 /// Generous: only a hang takes as long.
 const LIMIT: Duration = Duration::from_secs(60);
-
-struct TestKeys(Keypair);
-
-impl Keys for TestKeys {
-    fn publisher(&self) -> PublisherId {
-        PublisherId::new(self.0.public().to_peer_id().to_bytes().into()).expect("a peer id")
-    }
-
-    fn public_key(&self) -> Option<Bytes> {
-        None
-    }
-
-    fn sign(&self, text: &[u8]) -> Bytes {
-        self.0.sign(text).expect("Ed25519 signs anything").into()
-    }
-
-    fn verify(&self, publisher: &PublisherId, _: Option<&[u8]>, text: &[u8], sig: &[u8]) -> bool {
-        let Ok(peer) = PeerId::from_bytes(publisher.as_bytes()) else { return false };
-        let key = libp2p::identity::PublicKey::try_decode_protobuf(peer.as_ref().digest());
-        key.is_ok_and(|key| key.verify(text, sig))
-    }
-}
 
 type Order = Box<dyn FnOnce(&mut Swarm<Behaviour>) + Send>;
 
@@ -56,7 +34,7 @@ impl Node {
     pub async fn start(config: Config) -> Self {
         let keypair = Keypair::generate_ed25519();
         let seed = [7; 32];
-        let keys = Arc::new(TestKeys(keypair.clone()));
+        let keys = Arc::new(NodeKeys::new(keypair.clone()).expect("it signs"));
         let state = State::new(config, keys, seed, 1, Instant::now()).expect("a sound config");
         let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
