@@ -1,0 +1,181 @@
+//! Logs: JSON lines on stderr, one object a record, with `level`, `timestamp` (Unix seconds) and
+//! `msg` first, then the record's own fields, `version` and `commit` at last.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+/// Begins to log. `level` is lenient, unlike every other setting: `debug`, `info`, `warn`,
+/// `warning` and `error` are levels, anything else means `info`. A second call does nothing.
+pub fn init(level: &str, version: &'static str, commit: &'static str) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(filter(level))
+        .with_writer(std::io::stderr)
+        .event_format(JsonLines { version, commit })
+        .finish();
+    // Somebody else, a test for example, may log already.
+    let _already = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn filter(level: &str) -> LevelFilter {
+    match level.trim().to_ascii_lowercase().as_str() {
+        "debug" => LevelFilter::DEBUG,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    }
+}
+
+struct JsonLines {
+    version: &'static str,
+    commit: &'static str,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let level = name(*event.metadata().level());
+        let message = Value::from(fields.message);
+        write!(writer, r#"{{"level":"{level}","timestamp":{seconds},"msg":{message}"#)?;
+        for (key, value) in &fields.others {
+            write!(writer, ",{}:{value}", Value::from(key.as_str()))?;
+        }
+        let (version, commit) = (Value::from(self.version), Value::from(self.commit));
+        writeln!(writer, r#","version":{version},"commit":{commit}}}"#)
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    }
+}
+
+/// What an event carries.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.others.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.put(field, format!("{value:?}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_json_object_with_the_agreed_keys() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .event_format(JsonLines { version: "v1", commit: "8f3057d" })
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(peer = "12D3", count = 3, "a \"quoted\" thing\nhappened");
+        });
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        let record: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(record["level"], "warning");
+        assert_eq!(record["msg"], "a \"quoted\" thing\nhappened");
+        assert_eq!((&record["peer"], &record["count"]), (&"12D3".into(), &3.into()));
+        assert_eq!((&record["version"], &record["commit"]), (&"v1".into(), &"8f3057d".into()));
+        assert!(record["timestamp"].as_u64().is_some_and(|seconds| seconds > 1_700_000_000));
+    }
+
+    #[test]
+    fn an_unknown_level_means_info() {
+        for (level, expected) in [
+            ("debug", LevelFilter::DEBUG),
+            ("Warning", LevelFilter::WARN),
+            ("warn", LevelFilter::WARN),
+            ("error", LevelFilter::ERROR),
+            ("production", LevelFilter::INFO),
+            ("", LevelFilter::INFO),
+        ] {
+            assert_eq!(filter(level), expected, "{level:?}");
+        }
+    }
+}
