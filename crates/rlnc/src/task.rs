@@ -10,6 +10,8 @@ use crate::{Decoded, Shape, columns};
 const CACHE_BYTES: usize = 512 * 1024;
 /// The shortest block of columns that is worth a pass.
 const BLOCK_BYTES_MIN: usize = 4096;
+/// Blocks end at multiples of this, so that only the last one has a tail.
+const BLOCK_STEP_BYTES: usize = 256;
 
 /// The work of decoding one generation: shards enough, and the matrix that turns them into
 /// fragments.
@@ -49,7 +51,8 @@ impl DecodeTask {
     /// payloads are read from memory once and not once for each fragment.
     fn combine(&self, coded: &mut [(&mut [u8], &[u8])]) {
         let fragment_bytes = self.shape.fragment_bytes() as usize;
-        let block_bytes = (CACHE_BYTES / self.payloads.len()).max(BLOCK_BYTES_MIN);
+        let share_bytes = (CACHE_BYTES / self.payloads.len()).max(BLOCK_BYTES_MIN);
+        let block_bytes = share_bytes.next_multiple_of(BLOCK_STEP_BYTES);
         for start in (0..fragment_bytes).step_by(block_bytes) {
             for (fragment, weights) in coded.iter_mut() {
                 let range = start..fragment.len().min(start + block_bytes);
