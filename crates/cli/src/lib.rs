@@ -1,1 +1,12 @@
-//! The command-line clients.
+//! The command-line clients: what they share.
+//!
+//! Flags and texts follow the conventions of Go's `flag`, `fmt` and `log` packages, which the
+//! users of these clients, and the scripts that read their output, are used to.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod flags;
+pub mod go_text;
+pub mod output;
+pub mod subscriber;
+pub mod trace_text;

@@ -1,0 +1,271 @@
+//! Flags in the manner of Go's `flag` package: one or two dashes, `-name=value` or `-name value`,
+//! parsing stops at the first argument that is no flag, or behind `--`.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use crate::go_text;
+
+/// The flags of one program.
+#[derive(Debug)]
+pub struct Flags {
+    program: String,
+    defined: Vec<Defined>,
+}
+
+#[derive(Debug)]
+struct Defined {
+    name: &'static str,
+    kind: Kind,
+    default: String,
+    usage: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Integer,
+    Duration,
+}
+
+/// What was given, defaults filled in.
+#[derive(Debug)]
+pub struct Parsed {
+    values: BTreeMap<&'static str, String>,
+    /// What follows the flags.
+    pub rest: Vec<String>,
+}
+
+/// Why the program ends before it begins: what to print on stderr, and the exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Text for stderr, lines ended.
+    pub text: String,
+    /// 0 for help, 2 for a mistake.
+    pub code: u8,
+}
+
+impl Flags {
+    /// Begins the flags of `program`, named as it was called.
+    pub fn new(program: &str) -> Self {
+        Self { program: program.to_owned(), defined: Vec::new() }
+    }
+
+    /// Adds a flag that takes any text.
+    #[must_use]
+    pub fn text(self, name: &'static str, default: &str, usage: &'static str) -> Self {
+        self.add(name, Kind::Text, default.to_owned(), usage)
+    }
+
+    /// Adds a flag that takes a decimal integer.
+    #[must_use]
+    pub fn integer(self, name: &'static str, default: i64, usage: &'static str) -> Self {
+        self.add(name, Kind::Integer, default.to_string(), usage)
+    }
+
+    /// Adds a flag that takes a duration such as `1m30s`.
+    #[must_use]
+    pub fn duration(self, name: &'static str, default: Duration, usage: &'static str) -> Self {
+        self.add(name, Kind::Duration, go_text::duration(default), usage)
+    }
+
+    fn add(mut self, name: &'static str, kind: Kind, default: String, usage: &'static str) -> Self {
+        self.defined.push(Defined { name, kind, default, usage });
+        self
+    }
+
+    /// Parses the arguments behind the program's name.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Exit`] for help (`-h`, `-help`), an unknown flag, or a value that does not parse.
+    pub fn parse(&self, arguments: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
+        let defaults = self.defined.iter().map(|flag| (flag.name, flag.default.clone()));
+        let mut parsed = Parsed { values: defaults.collect(), rest: Vec::new() };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let Some(flag) = dashed(&argument) else {
+                parsed.rest.push(argument);
+                break;
+            };
+            if flag.is_empty() {
+                break;
+            }
+            let (name, value) = match flag.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (flag, None),
+            };
+            if name.is_empty() || name.starts_with('-') {
+                return Err(self.mistake(&format!("bad flag syntax: {argument}")));
+            }
+            let Some(defined) = self.defined.iter().find(|defined| defined.name == name) else {
+                if name == "h" || name == "help" {
+                    return Err(Exit { text: self.usage(), code: 0 });
+                }
+                return Err(self.mistake(&format!("flag provided but not defined: -{name}")));
+            };
+            let Some(value) = value.or_else(|| arguments.next()) else {
+                return Err(self.mistake(&format!("flag needs an argument: -{name}")));
+            };
+            if !defined.kind.accepts(&value) {
+                let quoted = go_text::quote(&value);
+                let text = format!("invalid value {quoted} for flag -{name}: parse error");
+                return Err(self.mistake(&text));
+            }
+            parsed.values.insert(defined.name, value);
+        }
+        parsed.rest.extend(arguments);
+        Ok(parsed)
+    }
+
+    fn mistake(&self, what: &str) -> Exit {
+        Exit { text: format!("{what}\n{}", self.usage()), code: 2 }
+    }
+
+    /// Returns the usage text, flags in alphabetical order.
+    fn usage(&self) -> String {
+        let mut text = format!("Usage of {}:\n", self.program);
+        let mut flags: Vec<&Defined> = self.defined.iter().collect();
+        flags.sort_by_key(|flag| flag.name);
+        for flag in flags {
+            let default = match flag.kind {
+                _ if ["", "0", "0s"].contains(&flag.default.as_str()) => String::new(),
+                Kind::Text => format!(" (default {})", go_text::quote(&flag.default)),
+                Kind::Integer | Kind::Duration => format!(" (default {})", flag.default),
+            };
+            let kind = flag.kind.name();
+            // Writing to a string does not fail.
+            let _written = writeln!(text, "  -{} {kind}\n    \t{}{default}", flag.name, flag.usage);
+        }
+        text
+    }
+}
+
+/// Returns what follows one or two dashes; `None` when the argument is no flag.
+fn dashed(argument: &str) -> Option<&str> {
+    let one = argument.strip_prefix('-')?;
+    match one.strip_prefix('-') {
+        Some(two) => Some(two),
+        // A dash alone is an argument.
+        None => (!one.is_empty()).then_some(one),
+    }
+}
+
+impl Kind {
+    fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Integer => value.parse::<i64>().is_ok(),
+            Self::Duration => go_text::parse_duration(value).is_some(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Integer => "int",
+            Self::Duration => "duration",
+        }
+    }
+}
+
+impl Parsed {
+    /// Returns the value of a text flag; empty if there is no such flag.
+    pub fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns the value of an integer flag; 0 if there is no such flag.
+    pub fn integer(&self, name: &str) -> i64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    /// Returns the value of a duration flag; negative ones are 0, as is that of no such flag.
+    pub fn duration(&self, name: &str) -> Duration {
+        go_text::parse_duration(self.text(name)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags() -> Flags {
+        Flags::new("./client")
+            .text("topic", "", "topic name")
+            .text("addr", "localhost:1", "where")
+            .integer("count", 1, "how many")
+            .duration("sleep", Duration::ZERO, "pause")
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Parsed, Exit> {
+        flags().parse(arguments.iter().map(|&argument| argument.to_owned()))
+    }
+
+    #[test]
+    fn one_and_two_dashes_with_and_without_equals_mean_the_same() {
+        for arguments in [&["-topic=a"][..], &["--topic=a"], &["-topic", "a"], &["--topic", "a"]] {
+            assert_eq!(parse(arguments).expect("sound").text("topic"), "a", "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default_and_what_is_given_twice_its_last_value() {
+        let parsed = parse(&["-count=3", "-count", "7", "-sleep=1m30s"]).expect("sound");
+        assert_eq!(parsed.text("addr"), "localhost:1");
+        assert_eq!(parsed.integer("count"), 7);
+        assert_eq!(parsed.duration("sleep"), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn values_may_hold_equals_signs_dashes_and_nothing() {
+        let parsed = parse(&["-topic=a=b", "-addr", "-x"]).expect("sound");
+        assert_eq!((parsed.text("topic"), parsed.text("addr")), ("a=b", "-x"));
+        assert_eq!(parse(&["-topic="]).expect("sound").text("topic"), "");
+    }
+
+    #[test]
+    fn parsing_stops_at_the_first_argument_that_is_no_flag_and_behind_two_dashes() {
+        for (arguments, rest) in [
+            (&["-count=2", "word", "-topic=a"][..], &["word", "-topic=a"][..]),
+            (&["--", "-topic=a"], &["-topic=a"]),
+            (&["-", "x"], &["-", "x"]),
+        ] {
+            let parsed = parse(arguments).expect("sound");
+            assert_eq!(parsed.rest, rest, "{arguments:?}");
+            assert_eq!(parsed.text("topic"), "", "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_end_with_code_2_and_say_what_is_wrong_before_the_usage() {
+        for (arguments, line) in [
+            (&["-x"][..], "flag provided but not defined: -x"),
+            (&["--long=1"], "flag provided but not defined: -long"),
+            (&["-topic"], "flag needs an argument: -topic"),
+            (&["-count=many"], "invalid value \"many\" for flag -count: parse error"),
+            (&["-sleep=5"], "invalid value \"5\" for flag -sleep: parse error"),
+            (&["---topic"], "bad flag syntax: ---topic"),
+            (&["-=1"], "bad flag syntax: -=1"),
+        ] {
+            let exit = parse(arguments).expect_err("a mistake");
+            assert_eq!(exit.code, 2, "{arguments:?}");
+            assert!(exit.text.starts_with(&format!("{line}\nUsage of ./client:\n")), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn help_ends_with_code_0_and_lists_the_flags_with_their_defaults() {
+        for argument in ["-h", "--help", "-help"] {
+            let exit = parse(&[argument]).expect_err("help");
+            assert_eq!(exit.code, 0);
+            let expected = concat!(
+                "Usage of ./client:\n",
+                "  -addr string\n    \twhere (default \"localhost:1\")\n",
+                "  -count int\n    \thow many (default 1)\n",
+                "  -sleep duration\n    \tpause\n",
+                "  -topic string\n    \ttopic name\n",
+            );
+            assert_eq!(exit.text, expected);
+        }
+    }
+}
