@@ -1,1 +1,31 @@
-//! The daemon p2pnode.
+//! The daemon p2pnode: one node of a coded-gossip cluster with a gRPC sidecar and an HTTP API.
+//!
+//! [`start`] binds everything and returns a [`Running`] node; several can run in one process. One
+//! task owns the libp2p swarm. Everybody else talks to it through a [`Handle`], and what it
+//! delivers goes through the hub into one bounded queue per reader.
+//!
+//! Knows nothing of coding and of the mesh: that is behind the seam in `pubsub`.
+#![forbid(unsafe_code)]
+
+mod config;
+mod event_loop;
+mod grpc;
+mod handle;
+mod health;
+mod http;
+mod hub;
+mod listener;
+mod network;
+mod node;
+mod pubsub;
+mod trace;
+mod version;
+
+pub use config::{
+    BootstrapError, BootstrapPeer, Config, ConfigError, Gossipsub, Mesh, Mode, Optimum,
+    TraceFilter, VARIABLES,
+};
+pub use handle::{Closed, Counters, Handle, PeerStatus, Status};
+pub use listener::ListenError;
+pub use node::{Running, start, start_as};
+pub use version::{COMMIT, VERSION};

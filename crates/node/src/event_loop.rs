@@ -1,0 +1,246 @@
+//! The one task that owns the swarm.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use gossip::{PublishError, Topic};
+use libp2p::{Swarm, swarm::SwarmEvent};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    handle::{Command, Commands, Counters, PeerStatus, PublishCommand, ReplyTo, Status},
+    hub::{Fanout, Hub, News},
+    network::{
+        Network,
+        swarm::{Behaviour, BehaviourEvent},
+    },
+    pubsub::{Event, Pubsub as _},
+};
+
+/// Everything the task owns.
+pub(crate) struct EventLoop {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) network: Network,
+    pub(crate) commands: Commands,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) fanout: Fanout,
+    pub(crate) stop: CancellationToken,
+    /// Empty and too long ones since the start.
+    pub(crate) publishes_refused: u64,
+}
+
+/// Publishes that the protocol has not answered yet; it bounds how many it takes.
+#[derive(Default)]
+struct Tickets {
+    next: u64,
+    open: BTreeMap<u64, Pending>,
+    /// Refused for want of room, to be tried again when there is some. More are not taken
+    /// meanwhile, so these are at most those that were under way when the room ended.
+    waiting: VecDeque<u64>,
+}
+
+struct Pending {
+    topic: Topic,
+    /// Shared with the protocol, not copied.
+    payload: Bytes,
+    reply_to: ReplyTo,
+}
+
+impl EventLoop {
+    /// Runs until it is stopped; then closes all connections.
+    pub(crate) async fn run(mut self) {
+        let mut tickets = Tickets::default();
+        let mut readers = self.hub.watch_readers();
+        let mut tracing = false;
+        loop {
+            self.update_tracing(&readers, &mut tracing);
+            let accepts_publish =
+                tickets.waiting.is_empty() && self.swarm.behaviour().pubsub().accepts_publish();
+            let deadline = self.network.next_deadline();
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                event = self.swarm.select_next_some() => self.on_swarm_event(event, &mut tickets),
+                Some(command) = self.commands.commands.recv() => {
+                    self.update_tracing(&readers, &mut tracing);
+                    self.on_command(command);
+                }
+                Some(publish) = self.commands.publishes.recv(), if accepts_publish => {
+                    self.update_tracing(&readers, &mut tracing);
+                    self.on_publish(publish, &mut tickets);
+                }
+                Ok(()) = readers.changed() => {}
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    self.network.tick(Instant::now(), &mut self.swarm);
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    /// Traces are made only while somebody reads them.
+    fn update_tracing(&mut self, readers: &watch::Receiver<usize>, tracing: &mut bool) {
+        let wanted = *readers.borrow() > 0 && self.fanout.wants_traces();
+        if wanted != *tracing {
+            *tracing = wanted;
+            self.swarm.behaviour_mut().pubsub_mut().set_tracing(wanted);
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>, tickets: &mut Tickets) {
+        let now = Instant::now();
+        let Some(event) = self.network.on_event(now, &mut self.swarm, event) else { return };
+        match Event::from(event) {
+            Event::Delivered(delivery) => self.fanout.send(News::Delivered(delivery)),
+            Event::Traced(trace) => {
+                self.fanout.send(News::Traced { trace, unix_ns: unix_ns() });
+            }
+            Event::Published { ticket, message, topic } => {
+                let pending = tickets.open.remove(&ticket);
+                let stream = pending.and_then(|pending| match pending.reply_to {
+                    ReplyTo::Stream(stream) => Some(stream),
+                    ReplyTo::Caller(reply) => {
+                        // A caller that is gone does not want to know.
+                        let _gone = reply.send(Ok(message));
+                        None
+                    }
+                });
+                debug!(%message, %topic, "published");
+                self.fanout.send(News::Published { stream, message, topic, unix_ns: unix_ns() });
+            }
+            Event::Refused { ticket, topic, error } => {
+                self.on_refused(ticket, topic, error, tickets);
+            }
+            Event::Room => {
+                for ticket in std::mem::take(&mut tickets.waiting) {
+                    self.publish(ticket, tickets);
+                }
+            }
+            Event::Misbehaved { peer, reason, ban } => {
+                warn!(%peer, reason, ban_seconds = ban.as_secs(), "a peer broke a rule: disconnected");
+                self.network.ban(now, &mut self.swarm, peer, ban);
+            }
+        }
+    }
+
+    fn on_refused(
+        &mut self,
+        ticket: u64,
+        topic: Topic,
+        error: PublishError,
+        tickets: &mut Tickets,
+    ) {
+        match error {
+            // It had room when it was taken, but others were under way. Nobody is told: it waits.
+            PublishError::Busy => return tickets.waiting.push_back(ticket),
+            PublishError::Duplicate { .. } => debug!(%topic, %error, "not published again"),
+            PublishError::Empty | PublishError::TooLarge { .. } => {
+                self.publishes_refused += 1;
+                warn!(%topic, %error, "not published");
+            }
+        }
+        match tickets.open.remove(&ticket).map(|pending| pending.reply_to) {
+            Some(ReplyTo::Stream(stream)) => {
+                if let PublishError::Duplicate { message } = error {
+                    // For its publisher an equal message is as good as published.
+                    let unix_ns = unix_ns();
+                    self.fanout.send(News::Repeated { stream, message, topic, unix_ns });
+                } else {
+                    self.hub.release(stream);
+                }
+            }
+            Some(ReplyTo::Caller(reply)) => {
+                let _gone = reply.send(Err(error));
+            }
+            None => {}
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Subscribe(topic) => {
+                info!(%topic, "subscribe");
+                self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
+            }
+            Command::Unsubscribe(topic) => {
+                info!(%topic, "unsubscribe");
+                self.swarm.behaviour_mut().pubsub_mut().unsubscribe(topic);
+            }
+            Command::Status(reply) => {
+                let _gone = reply.send(self.status());
+            }
+        }
+    }
+
+    fn on_publish(&mut self, command: PublishCommand, tickets: &mut Tickets) {
+        let PublishCommand { topic, payload, reply_to, taken } = command;
+        let ticket = tickets.next;
+        tickets.next += 1;
+        tickets.open.insert(ticket, Pending { topic, payload, reply_to });
+        self.publish(ticket, tickets);
+        // A caller that is gone is served all the same.
+        let _gone = taken.send(());
+    }
+
+    fn publish(&mut self, ticket: u64, tickets: &Tickets) {
+        let Some(Pending { topic, payload, .. }) = tickets.open.get(&ticket) else { return };
+        let (topic, payload) = (topic.clone(), payload.clone());
+        let published_unix_ns = u64::try_from(unix_ns()).unwrap_or(0);
+        let publish = gossip::Publish { ticket, topic, payload, published_unix_ns };
+        self.swarm.behaviour_mut().pubsub_mut().publish(publish);
+    }
+
+    fn status(&self) -> Status {
+        let pubsub = self.swarm.behaviour().pubsub();
+        let mut topics: BTreeMap<_, _> =
+            pubsub.peers().into_iter().map(|peer| (peer.peer, (peer.topics, peer.mesh))).collect();
+        let peers = self.network.addresses().into_iter().map(|(peer, address)| {
+            let (topics, mesh) = topics.remove(&peer).unwrap_or_default();
+            PeerStatus { peer, address, topics, mesh }
+        });
+        Status {
+            topics: pubsub.topics(),
+            addresses: self.swarm.listeners().cloned().collect(),
+            peers: peers.collect(),
+            counters: self.counters(),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let limits = &self.swarm.behaviour().limits;
+        let (connections_inbound, connections_outbound) = limits.connections();
+        let (traces_dropped, messages_dropped, answers_dropped) = self.hub.dropped().snapshot();
+        Counters {
+            connections_inbound,
+            connections_outbound,
+            connections_denied: limits.denied(),
+            connections_failed: self.network.inbound_failures(),
+            publishes_refused: self.publishes_refused,
+            traces_dropped,
+            messages_dropped,
+            answers_dropped,
+        }
+    }
+
+    /// Closes every connection, so that peers need not find out by themselves.
+    async fn close(mut self) {
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _gone = self.swarm.disconnect_peer_id(peer);
+        }
+        while self.swarm.connected_peers().next().is_some() {
+            self.swarm.select_next_some().await;
+        }
+    }
+}
+
+fn unix_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

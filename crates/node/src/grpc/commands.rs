@@ -1,0 +1,182 @@
+//! Reads the commands of one stream, in order.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use api::sidecar::{Command as Asked, Request};
+use futures::{Stream, StreamExt as _};
+use gossip::Topic;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::{debug, warn};
+
+use crate::{
+    handle::{Closed, Handle, ReplyTo},
+    hub::{Hub, StreamId},
+};
+
+/// How long a stream that has sent nothing yet is held: a publisher's first response must be the
+/// answer to its publish, so nothing else is sent before its first command is known.
+const FIRST_COMMAND_WAIT: Duration = Duration::from_millis(250);
+
+/// How long a stream that only published stays open after the client has sent its last.
+const OPEN_AFTER_LAST: Duration = Duration::from_secs(15);
+
+/// One stream's commands.
+pub(super) struct Commands {
+    pub(super) stream: StreamId,
+    pub(super) handle: Handle,
+    pub(super) hub: Arc<Hub>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    Publish(Topic, bytes::Bytes),
+    Subscribe(Vec<Topic>),
+    Unsubscribe(Topic),
+}
+
+impl Commands {
+    /// Runs to the end of `requests`, also after the client is gone.
+    pub(super) async fn run(self, requests: impl Stream<Item = Result<Request, Status>>) {
+        let mut requests = pin!(requests);
+        let mut first = tokio::time::timeout(FIRST_COMMAND_WAIT, requests.next()).await.ok();
+        if first.is_none() {
+            self.hub.release(self.stream);
+        }
+        let mut subscribed = false;
+        loop {
+            let next = if let Some(next) = first.take() {
+                next
+            } else {
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    next = requests.next() => next,
+                }
+            };
+            match next {
+                Some(Ok(request)) => match self.obey(request).await {
+                    Ok(was_subscription) => subscribed |= was_subscription,
+                    Err(Closed) => return,
+                },
+                Some(Err(status)) => {
+                    debug!(stream = ?self.stream, %status, "a client is gone");
+                    return;
+                }
+                None => break,
+            }
+        }
+        self.after_last(subscribed).await;
+    }
+
+    /// The client sends no more. One that subscribed is served until it resets the stream.
+    async fn after_last(&self, subscribed: bool) {
+        if !subscribed {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(OPEN_AFTER_LAST) => self.hub.finish(self.stream),
+            }
+        }
+    }
+
+    /// Does what is asked; returns whether that was a subscription. A wrong request is logged and
+    /// the stream lives: no client expects an error.
+    async fn obey(&self, request: Request) -> Result<bool, Closed> {
+        let command = match parse(request) {
+            Ok(command) => command,
+            Err(problem) => {
+                warn!(stream = ?self.stream, problem, "a command is ignored");
+                self.hub.release(self.stream);
+                return Ok(false);
+            }
+        };
+        match command {
+            Command::Publish(topic, payload) => {
+                let reply_to = ReplyTo::Stream(self.stream);
+                self.handle.publish_for(topic, payload, reply_to).await?;
+                Ok(false)
+            }
+            Command::Subscribe(topics) => {
+                self.hub.release(self.stream);
+                for topic in topics {
+                    self.handle.subscribe(topic).await?;
+                }
+                Ok(true)
+            }
+            Command::Unsubscribe(topic) => {
+                self.hub.release(self.stream);
+                self.handle.unsubscribe(topic).await?;
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn parse(request: Request) -> Result<Command, String> {
+    let Request { command, data, topic, .. } = request;
+    let one = |topic: &str| Topic::new(topic).map_err(|error| error.to_string());
+    match Asked::try_from(command) {
+        Ok(Asked::Publish) => Ok(Command::Publish(one(&topic)?, data)),
+        Ok(Asked::Subscribe) => Ok(Command::Subscribe(vec![one(&topic)?])),
+        Ok(Asked::Unsubscribe) => Ok(Command::Unsubscribe(one(&topic)?)),
+        Ok(Asked::SubscribeSeveral) => several(&topic, &data).map(Command::Subscribe),
+        Err(unknown) => Err(format!("command {unknown} is unknown; 1 to 4 are known")),
+    }
+}
+
+/// Returns the topics of a comma list, or else of a JSON array.
+fn several(list: &str, data: &[u8]) -> Result<Vec<Topic>, String> {
+    let names: Vec<String> = if list.trim().is_empty() {
+        serde_json::from_slice(data).map_err(|error| {
+            format!("several topics are a comma list in topic or a JSON array in data: {error}")
+        })?
+    } else {
+        list.split(',').map(str::to_owned).collect()
+    };
+    let topics = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let topics: Vec<_> =
+        topics.map(Topic::new).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    if topics.is_empty() { Err("no topic is named".to_owned()) } else { Ok(topics) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(command: i32, topic: &str, data: &'static [u8]) -> Request {
+        Request { command, topic: topic.into(), data: data.into(), ..Request::default() }
+    }
+
+    fn topics(names: &[&str]) -> Vec<Topic> {
+        names.iter().map(|name| Topic::new(name).expect("a topic")).collect()
+    }
+
+    #[test]
+    fn the_four_commands_are_understood() {
+        let topic = topics(&["a"])[0].clone();
+        let publish = Command::Publish(topic.clone(), (&b"x"[..]).into());
+        assert_eq!(parse(request(1, "a", b"x")), Ok(publish));
+        assert_eq!(parse(request(2, "a", b"")), Ok(Command::Subscribe(vec![topic.clone()])));
+        assert_eq!(parse(request(3, "a", b"")), Ok(Command::Unsubscribe(topic)));
+        let several = Command::Subscribe(topics(&["a", "b"]));
+        assert_eq!(parse(request(4, "a, b,", b"")), Ok(several.clone()));
+        assert_eq!(parse(request(4, "", br#"["a","b"]"#)), Ok(several));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_is_said() {
+        let long = "x".repeat(1 << 20);
+        for (request, says) in [
+            (request(1, "", b"x"), "the topic is empty"),
+            (request(1, &long, b"x"), "1048576 bytes"),
+            (request(0, "a", b""), "command 0 is unknown"),
+            (request(-7, "a", b""), "command -7 is unknown"),
+            (request(4, " ,", b""), "no topic is named"),
+            (request(4, "", b"{"), "JSON array"),
+        ] {
+            let problem = parse(request).expect_err(says);
+            assert!(problem.contains(says), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The sidecar: gRPC over plain HTTP/2.
+
+mod commands;
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use api::sidecar::{
+    HealthResponse, Request, Response, ResponseType, TopicList, Void,
+    command_stream_server::{CommandStream, CommandStreamServer},
+};
+use futures::{Stream, StreamExt as _};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Status, Streaming, transport::Server};
+
+use crate::{
+    handle::Handle,
+    health::Health,
+    hub::{Hub, Item},
+    listener::Listener,
+};
+
+/// What a client may send of one stream before it is read. All streams of a connection together
+/// must fit into the connection's window, or one that waits would make the others wait.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const STREAMS_PER_CONNECTION_MAX: u32 = 128;
+const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTION_MAX;
+
+/// How often a quiet client is asked whether it is still there, and how long it may take.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A request that is longer ends its stream; between the longest message and this the stream
+/// lives, and the message is refused.
+const REQUEST_BYTES_MIN: usize = 64 << 20;
+
+/// The service.
+#[derive(Clone, Debug)]
+pub(crate) struct Sidecar {
+    pub(crate) handle: Handle,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Sidecar {
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server fails.
+    pub(crate) async fn serve(
+        self,
+        listener: Listener,
+        message_bytes_max: u64,
+    ) -> Result<(), tonic::transport::Error> {
+        let longest = usize::try_from(message_bytes_max.saturating_mul(4)).unwrap_or(usize::MAX);
+        let stop = self.stop.clone();
+        let service = CommandStreamServer::new(self)
+            .max_decoding_message_size(longest.max(REQUEST_BYTES_MIN))
+            .max_encoding_message_size(usize::MAX);
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(service)
+            .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
+            .await
+    }
+}
+
+#[tonic::async_trait]
+impl CommandStream for Sidecar {
+    type ListenCommandsStream = Pin<Box<dyn Stream<Item = Result<Response, Status>> + Send>>;
+
+    async fn listen_commands(
+        &self,
+        request: tonic::Request<Streaming<Request>>,
+    ) -> Result<tonic::Response<Self::ListenCommandsStream>, Status> {
+        let Some(reader) = self.hub.open() else {
+            return Err(Status::resource_exhausted("too many streams are open on this node"));
+        };
+        let commands = commands::Commands {
+            stream: reader.id(),
+            handle: self.handle.clone(),
+            hub: Arc::clone(&self.hub),
+            stop: self.stop.clone(),
+        };
+        // A task of its own, so that what was sent is published even when the client is gone.
+        self.tasks.spawn(commands.run(request.into_inner()));
+        let responses = reader.map(|item| Ok(response(item)));
+        Ok(tonic::Response::new(Box::pin(responses)))
+    }
+
+    async fn health(
+        &self,
+        _request: tonic::Request<Void>,
+    ) -> Result<tonic::Response<HealthResponse>, Status> {
+        Ok(tonic::Response::new(self.health.grpc()))
+    }
+
+    async fn list_topics(
+        &self,
+        _request: tonic::Request<Void>,
+    ) -> Result<tonic::Response<TopicList>, Status> {
+        let status = self.handle.status().await;
+        let status = status.map_err(|closed| Status::unavailable(closed.to_string()))?;
+        Ok(tonic::Response::new(TopicList { topics: status.topics }))
+    }
+}
+
+fn response(item: Item) -> Response {
+    let (command, data) = match item {
+        Item::Message(data) => (ResponseType::Message, data),
+        Item::Trace(data) => (ResponseType::MessageTraceMumP2p, data),
+    };
+    Response { command: command.into(), data, ..Response::default() }
+}

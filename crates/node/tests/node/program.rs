@@ -1,0 +1,96 @@
+//! The program p2pnode as a process.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// The program with nothing set but what keeps it on free ports of loopback.
+fn program(identity: &std::path::Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_p2pnode"));
+    command
+        .env_clear()
+        .env("BIND_ADDRESS", "127.0.0.1")
+        .envs(["SIDECAR_PORT", "API_PORT", "OPTIMUM_PORT"].map(|name| (name, "0")))
+        .env("IDENTITY_DIR", identity)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Starts the program and reads its log up to the line that says it runs.
+fn started(mut command: Command) -> (Child, serde_json::Value, impl Iterator<Item = String>) {
+    let mut child = command.spawn().expect("runs");
+    let mut log = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let line = log.find(|line| line.contains("node started")).expect("it starts");
+    (child, serde_json::from_str(&line).expect("JSON"), log)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+fn refused(command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().expect("runs");
+    assert!(!status.success(), "it must not start");
+    assert_eq!(status.code(), Some(1), "an error, not a panic");
+    String::from_utf8(stderr).expect("text")
+}
+
+#[test]
+fn a_signal_ends_it_with_success_and_its_identity_stays() {
+    let identity = tempfile::tempdir().expect("a directory");
+    let mut peers = Vec::new();
+    for name in ["TERM", "INT"] {
+        let (mut child, line, log) = started(program(identity.path()));
+        peers.push(line["peer"].as_str().expect("text").to_owned());
+        TcpStream::connect(line["api"].as_str().expect("text")).expect("it listens");
+        signal(&child, name);
+        assert!(log.last().expect("more lines").contains("node stopped"));
+        assert!(child.wait().expect("ends").success());
+    }
+    assert_eq!(peers[0], peers[1]);
+}
+
+#[test]
+fn a_wrong_value_is_refused_naming_variable_value_and_what_is_allowed() {
+    let identity = tempfile::tempdir().expect("a directory");
+    for (variable, value, allowed) in [
+        ("SIDECAR_PORT", "70000", "0 to 65535"),
+        ("OPTIMUM_MAX_MSG_SIZE", "1MB", "an integer from 1"),
+        ("NODE_MODE", "gossipsub", "allowed: optimum"),
+        ("BOOTSTRAP_PEERS", "/ip4/127.0.0.1/tcp/7070", "/p2p/<peer id>"),
+    ] {
+        let log = refused(program(identity.path()).env(variable, value));
+        for part in [variable, value, allowed] {
+            assert!(log.contains(part), "{part} is not in {log}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_identity_is_refused_and_left_untouched() {
+    let identity = tempfile::tempdir().expect("a directory");
+    let file = identity.path().join("p2p.key");
+    std::fs::write(&file, "12345678{}").expect("written");
+    let log = refused(&mut program(identity.path()));
+    assert!(log.contains("checksum mismatch") && log.contains("p2p.key"), "{log}");
+    assert_eq!(std::fs::read(&file).expect("there"), b"12345678{}");
+}
+
+#[test]
+fn help_lists_every_variable() {
+    let identity = tempfile::tempdir().expect("a directory");
+    let output = program(identity.path()).arg("--help").output().expect("runs");
+    let help = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success());
+    for (name, default, _) in node::VARIABLES {
+        assert!(help.contains(name) && help.contains(default), "{name} is not in {help}");
+    }
+    let output = program(identity.path()).arg("--version").output().expect("runs");
+    let version = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(version, format!("p2pnode {} ({})\n", node::VERSION, node::COMMIT));
+}
