@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::wire::CLUSTER_BYTES_MAX;
+
 /// How messages are coded and spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
@@ -64,7 +66,7 @@ pub struct Limits {
     pub retain_bytes_max: u64,
     /// Ids in the seen-cache; 32 B and some bookkeeping each. Oldest go first.
     pub seen_messages_max: usize,
-    /// Publishers whose sequence numbers are remembered; about 10 KiB each.
+    /// Publishers whose sequence numbers are remembered; 5 to 20 KiB each.
     pub publishers_max: usize,
     /// Signature checks per peer and second; a check costs about 32 µs (Ed25519).
     pub signature_checks_per_second_max: u32,
@@ -112,7 +114,7 @@ impl Default for Limits {
 /// Settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The cluster; only headers of the same are taken. May be empty.
+    /// The cluster; only headers of the same are taken. 0 to [`CLUSTER_BYTES_MAX`] bytes.
     pub cluster: Bytes,
     /// How messages are coded and spread.
     pub profile: Profile,
@@ -189,6 +191,12 @@ pub enum ConfigError {
         /// `D_high`.
         high: usize,
     },
+    /// The cluster does not fit into a header.
+    #[error("the cluster has {bytes} bytes; at most {CLUSTER_BYTES_MAX} are possible")]
+    Cluster {
+        /// Its length.
+        bytes: usize,
+    },
     /// k out of range.
     #[error("the shard factor is {0}; 1 to 256 fragments are possible")]
     ShardFactor(u16),
@@ -226,6 +234,9 @@ impl Config {
         if low < 1 || low > target || target > high {
             return Err(ConfigError::MeshDegrees { low, target, high });
         }
+        if self.cluster.len() > CLUSTER_BYTES_MAX {
+            return Err(ConfigError::Cluster { bytes: self.cluster.len() });
+        }
         if !(1..=256).contains(&self.shard_factor) {
             return Err(ConfigError::ShardFactor(self.shard_factor));
         }
@@ -235,7 +246,7 @@ impl Config {
         if !(0.0..=1.0).contains(&self.forward_threshold) {
             return Err(ConfigError::ForwardThreshold(self.forward_threshold));
         }
-        let max = u64::from(self.shard_factor) * rlnc::FRAGMENT_BYTES_MAX as u64;
+        let max = u64::from(self.shard_factor) * u64::from(rlnc::FRAGMENT_BYTES_MAX);
         if !(1..=max).contains(&self.message_bytes_max) {
             let (bytes, fragments) = (self.message_bytes_max, self.shard_factor);
             return Err(ConfigError::MessageBytes { bytes, fragments, max });
@@ -252,5 +263,60 @@ impl Config {
     /// Returns how many shards the publisher of a message makes: ⌈k × multiplier⌉.
     pub fn publisher_shards(&self) -> u16 {
         (f64::from(self.shard_factor) * self.shard_multiplier).ceil() as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what is said of the default settings with `change`.
+    fn changed(change: impl FnOnce(&mut Config)) -> Option<ConfigError> {
+        let mut config = Config::default();
+        change(&mut config);
+        config.validate().err()
+    }
+
+    #[test]
+    fn the_default_settings_can_work() {
+        assert_eq!(changed(|_| {}), None);
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_with_their_numbers() {
+        let degrees = MeshConfig { low: 5, target: 4, high: 12, ..MeshConfig::default() };
+        assert_eq!(
+            changed(|config| config.mesh = degrees),
+            Some(ConfigError::MeshDegrees { low: 5, target: 4, high: 12 })
+        );
+        assert_eq!(
+            changed(|config| config.cluster = vec![b'c'; 257].into()),
+            Some(ConfigError::Cluster { bytes: 257 })
+        );
+        for factor in [0, 257] {
+            let error = changed(|config| config.shard_factor = factor);
+            assert_eq!(error, Some(ConfigError::ShardFactor(factor)));
+        }
+        for multiplier in [0.9, 16.1, f64::INFINITY] {
+            let error = changed(|config| config.shard_multiplier = multiplier);
+            assert_eq!(error, Some(ConfigError::ShardMultiplier(multiplier)));
+        }
+        assert!(changed(|config| config.shard_multiplier = f64::NAN).is_some());
+        for threshold in [-0.1, 1.1] {
+            let error = changed(|config| config.forward_threshold = threshold);
+            assert_eq!(error, Some(ConfigError::ForwardThreshold(threshold)));
+        }
+        let (fragments, max) = (4, 64 << 20);
+        for bytes in [0, max + 1] {
+            let error = changed(|config| config.message_bytes_max = bytes);
+            assert_eq!(error, Some(ConfigError::MessageBytes { bytes, fragments, max }));
+        }
+        assert!(changed(|config| config.heartbeat = Duration::ZERO).is_some());
+        assert!(changed(|config| config.payload_scale = 0).is_some());
+    }
+
+    #[test]
+    fn a_cluster_of_the_full_length_is_possible() {
+        assert_eq!(changed(|config| config.cluster = vec![b'c'; 256].into()), None);
     }
 }
