@@ -3,7 +3,12 @@
 mod harness;
 
 use gossip::Config;
+use gossip_libp2p::Behaviour;
 use harness::{Node, payload, topic};
+use libp2p::{
+    Swarm,
+    swarm::dial_opts::{DialOpts, PeerCondition},
+};
 
 async fn pair() -> (Node, Node) {
     let (a, b) = (Node::start(Config::default()).await, Node::start(Config::default()).await);
@@ -106,4 +111,38 @@ async fn four_swarms_in_a_full_mesh_deliver_everything_once() {
         got.sort();
         assert!(got == sent);
     }
+}
+
+#[tokio::test]
+async fn streams_open_anew_on_the_second_connection_when_the_first_closes() {
+    let (mut a, mut b) = pair().await;
+    let options = DialOpts::peer_id(b.peer)
+        .addresses(vec![b.address.clone()])
+        .condition(PeerCondition::Always)
+        .build();
+    a.order(move |swarm| swarm.dial(options).expect("a dial begins"));
+    let two = |swarm: &mut Swarm<Behaviour>| {
+        swarm.network_info().connection_counters().num_established() == 2
+    };
+    a.until("a second connection", two).await;
+    b.until("a second connection", two).await;
+    let (from, to) = (a.first_connection(), a.peer);
+    for seed in 0..6 {
+        a.publish(&topic(), payload(seed, 1 << 20));
+    }
+    let mut got = vec![b.delivery().await];
+    a.order(move |swarm| assert!(swarm.close_connection(from), "the first connection is there"));
+    b.until("the first connection is closed", move |swarm| {
+        swarm.network_info().connection_counters().num_established() == 1 && swarm.is_connected(&to)
+    })
+    .await;
+    while got.len() < 6 {
+        got.push(b.delivery().await);
+    }
+    got.sort();
+    let mut sent: Vec<_> = (0..6).map(|seed| payload(seed, 1 << 20)).collect();
+    sent.sort();
+    assert!(got == sent);
+    b.publish(&topic(), payload(99, 1 << 20));
+    while a.delivery().await != payload(99, 1 << 20) {}
 }

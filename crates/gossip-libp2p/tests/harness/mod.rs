@@ -1,8 +1,11 @@
 //! Real swarms over TCP on loopback, each in a task of its own.
 #![allow(missing_docs, unreachable_pub, reason = "a part of test binaries, not a library")]
+#![allow(dead_code, reason = "every test file uses another part of the harness")]
+
+pub mod stranger;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -11,9 +14,17 @@ use futures::StreamExt as _;
 use gossip::{Config, Publish, State, Topic};
 use gossip_libp2p::{Behaviour, Event, NodeKeys};
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux,
+    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    identity::Keypair,
+    noise,
+    swarm::{ConnectionId, SwarmEvent},
+    tcp, yamux,
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// Generous: only a hang takes as long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,11 +38,18 @@ pub struct Node {
     orders: mpsc::UnboundedSender<Order>,
     events: mpsc::UnboundedReceiver<Event>,
     task: JoinHandle<()>,
+    stop: Arc<Notify>,
+    connections: Arc<Mutex<Vec<ConnectionId>>>,
     tickets: u64,
 }
 
 impl Node {
     pub async fn start(config: Config) -> Self {
+        Self::start_where(config, true).await
+    }
+
+    /// Starts a node that admits whoever connects, or nobody by itself.
+    pub async fn start_where(config: Config, admits: bool) -> Self {
         let keypair = Keypair::generate_ed25519();
         let seed = [7; 32];
         let keys = Arc::new(NodeKeys::new(keypair.clone()).expect("it signs"));
@@ -53,8 +71,22 @@ impl Node {
         let (orders, ordered) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
         let peer = *swarm.local_peer_id();
-        let task = tokio::spawn(run(swarm, ordered, told));
-        Self { peer, address, orders, events, task, tickets: 0 }
+        let stop = Arc::new(Notify::new());
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let task =
+            Task { admits, events: told, stop: stop.clone(), connections: connections.clone() };
+        let task = tokio::spawn(task.run(swarm, ordered));
+        Self { peer, address, orders, events, task, stop, connections, tickets: 0 }
+    }
+
+    /// The first connection there ever was.
+    pub fn first_connection(&self) -> ConnectionId {
+        self.connections.lock().expect("nobody panicked")[0]
+    }
+
+    /// Stops without leaving: connections stay, nothing is read or answered any more.
+    pub fn freeze(&self) {
+        self.stop.notify_one();
     }
 
     pub fn order(&self, order: impl FnOnce(&mut Swarm<Behaviour>) + Send + 'static) {
@@ -133,23 +165,33 @@ impl Drop for Node {
     }
 }
 
-async fn run(
-    mut swarm: Swarm<Behaviour>,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+/// What the task of a node works with, beside the swarm and orders.
+struct Task {
+    admits: bool,
     events: mpsc::UnboundedSender<Event>,
-) {
-    loop {
-        tokio::select! {
-            event = swarm.select_next_some() => match event {
-                SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                    swarm.behaviour_mut().admit(peer_id);
-                }
-                SwarmEvent::Behaviour(event) => {
-                    let _gone = events.send(event);
-                }
-                _ => {}
-            },
-            Some(order) = orders.recv() => order(&mut swarm),
+    stop: Arc<Notify>,
+    connections: Arc<Mutex<Vec<ConnectionId>>>,
+}
+
+impl Task {
+    async fn run(self, mut swarm: Swarm<Behaviour>, mut orders: mpsc::UnboundedReceiver<Order>) {
+        loop {
+            tokio::select! {
+                event = swarm.select_next_some() => self.on_event(&mut swarm, event),
+                Some(order) = orders.recv() => order(&mut swarm),
+                () = self.stop.notified() => std::future::pending().await,
+            }
+        }
+    }
+
+    fn on_event(&self, swarm: &mut Swarm<Behaviour>, event: SwarmEvent<Event>) {
+        if let SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } = event {
+            self.connections.lock().expect("nobody panicked").push(connection_id);
+            if self.admits {
+                swarm.behaviour_mut().admit(peer_id);
+            }
+        } else if let SwarmEvent::Behaviour(event) = event {
+            let _gone = self.events.send(event);
         }
     }
 }
