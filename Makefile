@@ -1,0 +1,54 @@
+# Every task of the project. `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up test build lint doc unit deny audit fuzz bench-link clean
+
+CARGO ?= cargo
+# Executions of each fuzz target, and the seconds after which it stops all the same.
+FUZZ_RUNS ?= 100000
+FUZZ_SECONDS ?= 60
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-12s\033[0m %s\n", $$1, $$2}'
+
+up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
+	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
+	@# first build takes a third of the time of a release build.
+	$(CARGO) run --quiet --package devnet -- $(ARGS)
+
+test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
+	@sh script/test.sh
+
+build: ## Build the clients to where the guide runs them
+	$(CARGO) build --release --package cli
+	install -D target/release/p2p-client grpc_p2p_client/p2p-client
+	install -D target/release/keygen keygen/keygen
+
+lint: ## Format check and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+doc: ## Build the documentation; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+unit: ## Run all tests of the workspace, processes included
+	$(CARGO) build --workspace --quiet
+	$(CARGO) test --workspace --quiet
+
+deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
+	$(CARGO) deny --offline --locked check bans licenses sources
+
+audit: ## Check the dependencies for known vulnerabilities (needs cargo-deny and the internet)
+	$(CARGO) deny check advisories
+
+fuzz: ## Fuzz the decoders for a bounded time (needs nightly and cargo-fuzz)
+	@set -e; cd testing/fuzz; for target in $$($(CARGO) +nightly fuzz list); do \
+		echo "fuzz $$target"; \
+		$(CARGO) +nightly fuzz run $$target -- -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
+	@sh script/bench-link.sh
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -f grpc_p2p_client/p2p-client keygen/keygen
