@@ -1,0 +1,90 @@
+//! The table, on the screen and in the documentation.
+
+use std::{fmt::Write as _, path::Path};
+
+use anyhow::{Context as _, Result};
+
+use crate::{Options, measure::Figures};
+
+const BEGIN: &str = "<!-- bench-link -->";
+const END: &str = "<!-- /bench-link -->";
+
+/// The targets: delay of the 99th of 100 frames, and goodput beside that without windows.
+const P99_MAX_MS: f64 = 25.0;
+const RATIO_MIN: f64 = 0.9;
+
+/// Returns the results as a Markdown table with what they were measured on.
+pub(crate) fn text(options: &Options, rows: &[(u16, Vec<Figures>)]) -> String {
+    let mut text = String::new();
+    let (rate, seconds) = (options.rate_mbit, options.seconds);
+    let congestion = &options.congestion;
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "Measured on {} with {}; {}.\nveth of {rate} Mbit/s both ways (tbf, burst 16 KiB), no added \
+         latency, TCP congestion control {congestion}, {seconds} s a run; 1 MiB messages published \
+         without pause.\n\n\
+         | peers | windows | frames | frame delay p50 | p99 | goodput | of that without | target |\n\
+         |---|---|---|---|---|---|---|---|",
+        date(),
+        machine(),
+        kernel(),
+    );
+    for (peers, pair) in rows {
+        let without = pair.last().map_or(0.0, |figures| figures.goodput_mbit);
+        for (figures, windows) in pair.iter().zip(["yes", "no"]) {
+            let ratio = figures.goodput_mbit / without;
+            let p99 = figures.p99.as_secs_f64() * 1e3;
+            let target = match windows {
+                "yes" if p99 <= P99_MAX_MS && ratio >= RATIO_MIN => "reached",
+                "yes" => "missed",
+                _ => "",
+            };
+            let _ = writeln!(
+                text,
+                "| {peers} | {windows} | {} | {:.1} ms | {p99:.1} ms | {:.1} Mbit/s | {:.0} % | \
+                 {target} |",
+                figures.frames,
+                figures.median.as_secs_f64() * 1e3,
+                figures.goodput_mbit,
+                100.0 * ratio,
+            );
+        }
+    }
+    text
+}
+
+/// Replaces the section between the marks in `path`; puts one at the end if there is none.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    let held = std::fs::read_to_string(path).unwrap_or_default();
+    let section = format!("{BEGIN}\n{text}{END}");
+    let whole = match (held.find(BEGIN), held.find(END)) {
+        (Some(begin), Some(end)) if begin < end => {
+            format!("{}{section}{}", &held[..begin], &held[end + END.len()..])
+        }
+        _ => {
+            format!("{held}\n## Frame delay over a shaped link\n\n`make bench-link`\n\n{section}\n")
+        }
+    };
+    std::fs::write(path, whole).with_context(|| format!("{} is not written", path.display()))
+}
+
+fn date() -> String {
+    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
+    output.map_or_else(
+        |_| "an unknown day".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{cores} cores of {}", name.unwrap_or("an unknown processor"))
+}
+
+fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {}", release.trim())
+}
