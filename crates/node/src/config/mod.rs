@@ -330,6 +330,7 @@ impl Config {
                     "OPTIMUM_MESH_TARGET",
                     "OPTIMUM_MESH_MIN ≤ OPTIMUM_MESH_TARGET ≤ OPTIMUM_MESH_MAX",
                 ),
+                gossip::ConfigError::Cluster { .. } => ("CLUSTER_ID", "1 to 256 bytes, or nothing"),
                 gossip::ConfigError::ShardFactor(_) => ("OPTIMUM_SHARD_FACTOR", "1 to 256"),
                 gossip::ConfigError::ShardMultiplier(_) => ("OPTIMUM_SHARD_MULT", "1 to 16"),
                 gossip::ConfigError::ForwardThreshold(_) => ("OPTIMUM_THRESHOLD", "0 to 1"),
