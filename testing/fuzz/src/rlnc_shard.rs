@@ -22,15 +22,16 @@ enum Incoming {
 }
 
 /// Feeds a decoder and checks that its rank counts the innovative shards, and that a generation
-/// of sound shards alone decodes to its payload.
-pub fn run(input: &Input) {
+/// of sound shards alone decodes to its payload. Returns whether it did.
+#[must_use]
+pub fn run(input: &Input) -> bool {
     let fragments = input.fragments % 32 + 1;
     if input.payload.is_empty() {
-        return;
+        return false;
     }
     let payload = Bytes::copy_from_slice(&input.payload);
-    let Ok(shape) = Shape::for_payload(payload.len() as u64, fragments) else { return };
-    let Ok(encoder) = Encoder::new(shape, payload.clone()) else { return };
+    let Ok(shape) = Shape::for_payload(payload.len() as u64, fragments) else { return false };
+    let Ok(encoder) = Encoder::new(shape, payload.clone()) else { return false };
     let any_shape = Shape::new(input.fragments, input.fragment_bytes.into());
     let mut decoder = Decoder::new(shape);
     let mut sound = true;
@@ -61,8 +62,9 @@ pub fn run(input: &Input) {
     assert_eq!(decoder.is_full(), decoder.rank() == fragments);
     let Some(task) = decoder.task() else {
         assert!(!decoder.is_full());
-        return;
+        return false;
     };
     let verified = task.run(payload.len() as u64).verify(|bytes| bytes == payload);
     assert!(verified.is_ok() || !sound, "sound shards did not decode to their payload");
+    verified.is_ok()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use gossip::{
-    Input, Outcome, Publish, Topic,
+    Input, Outcome, Publish, Stats, Topic,
     wire::{Acknowledgement, Control, DataFrame, News, RefuseReason, encode_control},
 };
 
@@ -46,6 +46,10 @@ pub enum Operation {
     Control(u8, Vec<Entry>),
     /// A data frame that makes sense, if perhaps not now.
     Data(u8, Frame),
+    /// A peer brings a message as it should: the header, then whole shards.
+    Bring(u8, Bringing),
+    /// A peer's writers take all there is.
+    Serve(u8),
     /// A peer's writer has room for data.
     NextData(u8),
     /// A peer's writer has room for control.
@@ -105,15 +109,31 @@ pub struct Piece {
     cut: Option<u16>,
 }
 
-/// Runs `operations` against one state and checks after each that what must hold, holds.
-pub fn run(operations: Vec<Operation>) {
+/// A message brought as it should be.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Bringing {
+    message: u8,
+    /// How many shards.
+    shards: u8,
+    /// Which combinations; 0 stands for the fragments themselves.
+    salt: u8,
+    /// The publisher's own shards, with their numbers.
+    numbered: bool,
+    /// The last of them is not what its coefficients say.
+    corrupt: bool,
+}
+
+/// Runs `operations` against one state and checks after each that what must hold, holds. Returns
+/// the counters of the state, so that a corpus can be checked for what it reaches.
+#[must_use]
+pub fn run(operations: Vec<Operation>) -> Stats {
     let pool = Pool::new();
     let mut stage = Stage::new();
     for operation in operations.into_iter().take(OPERATIONS_MAX) {
         apply(&pool, &mut stage, operation);
         stage.check();
     }
-    stage.finish();
+    stage.finish()
 }
 
 fn apply(pool: &Pool, stage: &mut Stage, operation: Operation) {
@@ -124,7 +144,7 @@ fn apply(pool: &Pool, stage: &mut Stage, operation: Operation) {
         Operation::Subscribe(topic) => stage.input(Input::Subscribe(topic_of(topic))),
         Operation::Unsubscribe(topic) => stage.input(Input::Unsubscribe(topic_of(topic))),
         Operation::Publish { topic, payload } => {
-            let payload = pool.payload(payload);
+            let payload = messages::published(payload);
             let topic = topic_of(topic);
             let publish = Publish { ticket: 0, topic, payload, published_unix_ns: 0 };
             stage.input(Input::Publish(publish));
@@ -145,6 +165,8 @@ fn apply(pool: &Pool, stage: &mut Stage, operation: Operation) {
             let frame = data(pool, stage, peer_of(peer), &frame);
             stage.input(Input::Data(peer_of(peer), frame.encode().to_bytes()));
         }
+        Operation::Bring(peer, bringing) => bring(pool, stage, peer_of(peer), &bringing),
+        Operation::Serve(peer) => stage.serve(peer_of(peer)),
         Operation::NextData(peer) => stage.next_data(peer_of(peer)),
         Operation::NextControl(peer) => stage.next_control(peer_of(peer)),
         Operation::FinishJob { failed } => stage.finish_job(failed.then_some(Outcome::Failed)),
@@ -240,6 +262,31 @@ fn data(pool: &Pool, stage: &Stage, peer: u32, frame: &Frame) -> DataFrame {
             .map(|(epoch, bytes, waited)| acknowledgement(stage, peer, epoch, bytes, waited)),
         header: frame.header.then(|| message.signed.clone()),
         piece: frame.piece.as_ref().map(|piece| message.piece(piece)),
+    }
+}
+
+fn bring(pool: &Pool, stage: &mut Stage, peer: u32, bringing: &Bringing) {
+    let message = pool.crafted(bringing.message);
+    let shards = bringing.shards % 6 + 1;
+    for shard in 0..shards {
+        for number in 0..message.pieces() {
+            let vector = |place: u8| match bringing.salt {
+                0 => u8::from(shard % 4 == place),
+                salt => salt.wrapping_mul(shard * 7 + place * 29 + 1) ^ place,
+            };
+            let piece = Piece {
+                number,
+                coefficients: (0..4).map(vector).collect(),
+                publisher_index: bringing.numbered.then_some(shard.into()),
+                index: 0,
+                corrupt: bringing.corrupt && shard + 1 == shards,
+                cut: None,
+            };
+            let header = (shard == 0 && number == 0).then(|| message.signed.clone());
+            let piece = Some(message.piece(&piece));
+            let frame = DataFrame { header, piece, ..DataFrame::default() };
+            stage.input(Input::Data(peer, frame.encode().to_bytes()));
+        }
     }
 }
 

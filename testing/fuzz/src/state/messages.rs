@@ -59,21 +59,25 @@ pub(super) struct Pool {
 const PAYLOAD_BYTES: [usize; 6] = [1, 3, 100, 1000, 5000, 80_000];
 
 static CRAFTED: LazyLock<Vec<Crafted>> = LazyLock::new(|| {
-    let plain = (0..8).map(|n| Crafted::new(n, |_| {}));
+    let plain = (0..8).map(|n| Crafted::new(n, n, |_| {}));
+    let equivocal = |header: &mut Header| {
+        header.publisher = TestKeys(99).publisher();
+        header.sequence = 1000;
+    };
     let unsound = [
         // Two headers under one number of one publisher.
-        Crafted::new(8, |header| header.sequence = 1000),
-        Crafted::new(9, |header| header.sequence = 1000),
+        Crafted::new(8, 8, equivocal),
+        Crafted::new(9, 9, equivocal),
         // Claims the id of another message.
-        Crafted::new(10, |header| header.message = message_id(&payload(2))),
+        Crafted::new(10, 10, |header| header.message = message_id(&payload(3))),
         // Another header for the payload of another message.
-        Crafted::new(11, |header| header.publisher = TestKeys(77).publisher()),
+        Crafted::new(11, 3, |header| header.publisher = TestKeys(77).publisher()),
         // Of another cluster, too large, and of a shape that the profile does not make.
-        Crafted::new(12, |header| header.cluster = Bytes::from_static(b"other")),
-        Crafted::new(13, |header| header.payload_bytes = 1 << 40),
-        Crafted::new(14, |header| header.fragment_bytes += 1),
+        Crafted::new(12, 12, |header| header.cluster = Bytes::from_static(b"other")),
+        Crafted::new(13, 13, |header| header.payload_bytes = 1 << 40),
+        Crafted::new(14, 14, |header| header.fragment_bytes += 1),
     ];
-    let mut forged = Crafted::new(15, |_| {});
+    let mut forged = Crafted::new(15, 15, |_| {});
     forged.signed.signature = Bytes::from_static(b"forged");
     plain.chain(unsound).chain([forged]).collect()
 });
@@ -83,6 +87,15 @@ fn payload(number: u8) -> Bytes {
     (0..bytes).map(|at| (at as u8).wrapping_mul(31) ^ (at >> 8) as u8 ^ number).collect()
 }
 
+/// Returns a payload to be published; some are those of crafted messages, some are refused.
+pub(super) fn published(number: u8) -> Bytes {
+    match number % 40 {
+        39 => Bytes::new(),
+        38 => vec![0; 200_000].into(),
+        number => payload(number),
+    }
+}
+
 impl Pool {
     pub(super) fn new() -> Self {
         Self { crafted: &CRAFTED }
@@ -90,15 +103,6 @@ impl Pool {
 
     pub(super) fn crafted(&self, number: u8) -> &Crafted {
         &self.crafted[usize::from(number) % self.crafted.len()]
-    }
-
-    /// Returns a payload to be published; some are those of crafted messages.
-    pub(super) fn payload(&self, number: u8) -> Bytes {
-        match number % 40 {
-            39 => Bytes::new(),
-            38 => vec![0; 200_000].into(),
-            number => payload(number),
-        }
     }
 
     /// Returns the hash of a crafted header, of one that the state sent, or of none.
@@ -116,16 +120,16 @@ impl Pool {
 }
 
 impl Crafted {
-    /// A sound message with what `change` does to its header.
-    fn new(number: u8, change: impl FnOnce(&mut Header)) -> Self {
-        let payload = payload(number);
+    /// A sound message of payload `content` with what `change` does to its header.
+    fn new(number: u8, content: u8, change: impl FnOnce(&mut Header)) -> Self {
+        let payload = payload(content);
         let payload_bytes = payload.len() as u64;
         let fragments = 4;
         let shape = Shape::for_payload(payload_bytes, fragments).expect("a sound shape");
         let keys = TestKeys(100 + number % 3);
         let mut header = Header {
             cluster: Bytes::new(),
-            topic: topic_of(number),
+            topic: topic_of(number % 2),
             payload_bytes,
             fragments,
             fragment_bytes: shape.fragment_bytes(),
@@ -147,11 +151,15 @@ impl Crafted {
         }
     }
 
+    /// Returns how many pieces a shard has.
+    pub(super) fn pieces(&self) -> u8 {
+        self.fragment_bytes.div_ceil(PIECE_BYTES_MAX) as u8
+    }
+
     /// Returns a piece of the shard that `piece` describes.
     pub(super) fn piece(&self, piece: &Piece) -> wire::Piece {
         let mut coefficients = piece.vector(self.fragments);
-        let pieces = self.fragment_bytes.div_ceil(PIECE_BYTES_MAX);
-        let offset = usize::from(piece.number) % pieces * PIECE_BYTES_MAX;
+        let offset = usize::from(piece.number % self.pieces()) * PIECE_BYTES_MAX;
         let end = self.fragment_bytes.min(offset + PIECE_BYTES_MAX);
         let mut bytes = vec![0; end - offset];
         self.encoder.write_range(&coefficients, offset..end, &mut bytes);

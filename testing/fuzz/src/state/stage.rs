@@ -8,11 +8,11 @@ use std::{
 
 use gossip::{
     Config, Delivery, HeaderHash, Input, Job, JobId, Limits, MessageId, Outcome, Output, State,
-    message_id,
-    wire::{DataFrame, FRAME_BYTES_MAX, decode_control},
+    Stats, message_id,
+    wire::{Acknowledgement, Control, DataFrame, FRAME_BYTES_MAX, decode_control, encode_control},
 };
 
-use super::{messages::TestKeys, peer_of};
+use super::{messages::TestKeys, peer_of, topic_of};
 
 /// Timers that may run out within one wait: a heartbeat is 700 ms and a wait at most 656 s, and
 /// other timers must be bounded by what happens, not run in circles.
@@ -40,7 +40,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A state with bounds small enough to be reached.
+    /// A state with bounds small enough to be reached, two topics and two peers that subscribed
+    /// them.
     pub(super) fn new() -> Self {
         let limits = Limits {
             open_messages_max: 4,
@@ -67,7 +68,7 @@ impl Stage {
         };
         let (now, seen_ttl) = (Instant::now(), config.seen_ttl);
         let state = State::new(config, Arc::new(TestKeys(1)), [7; 32], 1_000_000, now);
-        Self {
+        let mut new = Self {
             state: state.expect("a sound config"),
             now,
             limits,
@@ -77,7 +78,17 @@ impl Stage {
             delivered: BTreeMap::new(),
             sent_headers: Vec::new(),
             sent: BTreeMap::new(),
+        };
+        let topics = [topic_of(0), topic_of(1)];
+        for topic in &topics {
+            new.input(Input::Subscribe(topic.clone()));
         }
+        for peer in 0..2 {
+            new.connect(peer);
+            let entries = topics.clone().map(Control::Subscribe);
+            new.input(Input::Control(peer_of(peer), encode_control(&entries)));
+        }
+        new
     }
 
     pub(super) fn input(&mut self, input: Input<u32>) {
@@ -149,6 +160,23 @@ impl Stage {
         assert!(frame.len() <= FRAME_BYTES_MAX);
         decode_control(frame.to_bytes()).expect("its own frames decode");
         true
+    }
+
+    /// Takes all the frames there are for a peer, and acknowledges them as it should.
+    pub(super) fn serve(&mut self, peer: u32) {
+        let mut frames = 0;
+        while self.take_data(peer) {
+            frames += 1;
+            assert!(frames < FRAMES_MAX, "data without end");
+            let (epoch, bytes) = self.sent(peer);
+            let taken = Acknowledgement { epoch, bytes, waited: Duration::ZERO };
+            self.input(Input::Control(peer, encode_control(&[Control::Acknowledge(taken)])));
+        }
+        while self.take_control(peer) {
+            frames += 1;
+            assert!(frames < FRAMES_MAX, "control without end");
+        }
+        self.drain();
     }
 
     /// Gives the oldest job back, as `outcome` if there is one, else as its result.
@@ -241,30 +269,27 @@ impl Stage {
     }
 
     /// Lets everything come to rest and checks that nothing is held for ever.
-    pub(super) fn finish(mut self) {
+    pub(super) fn finish(mut self) -> Stats {
         while !self.jobs.is_empty() {
             self.finish_job(None);
         }
         for peer in self.connected.clone() {
-            let frames = (0..FRAMES_MAX).take_while(|_| self.take_data(peer)).count();
-            assert!(frames < FRAMES_MAX, "data without end");
-            let frames = (0..FRAMES_MAX).take_while(|_| self.take_control(peer)).count();
-            assert!(frames < FRAMES_MAX, "control without end");
-            self.drain();
+            self.serve(peer);
         }
         self.wait(HEARTBEAT);
         self.check_meshes();
         for peer in 0..4 {
             self.disconnect(peer);
         }
-        self.wait(Duration::from_secs(60));
+        self.wait(Duration::from_mins(1));
         while !self.jobs.is_empty() {
             self.finish_job(None);
         }
-        self.wait(Duration::from_secs(60));
+        self.wait(Duration::from_mins(1));
         self.check();
         let view = self.state.view();
         assert_eq!(view.open_messages().count(), 0, "an open message outlived its time");
         assert_eq!(view.retained_messages().count(), 0, "a retained message outlived its time");
+        self.state.stats().clone()
     }
 }
