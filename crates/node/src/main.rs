@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Command;
 use node::Config;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Fewer page faults on buffers of 1 to 10 MiB than with the system's allocator.
 #[global_allocator]
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let config = Config::from_env();
     let level = config.as_ref().map_or("info", |config| &config.log_level);
     service::log::init(level, node::VERSION, node::COMMIT);
+    raise_file_limit();
     match config.map_err(Into::into).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,6 +41,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     info!(signal = name, "stopping");
     running.shutdown().await;
     Ok(())
+}
+
+/// Every connection is a file. Many systems allow 1,024 unless a program asks for more.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn command() -> Command {

@@ -1,6 +1,8 @@
 //! Settings of a node, from environment variables.
 
 mod env;
+#[cfg(test)]
+mod tests;
 
 use std::{net::IpAddr, path::PathBuf};
 

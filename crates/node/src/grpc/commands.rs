@@ -144,6 +144,56 @@ fn several(list: &str, data: &[u8]) -> Result<Vec<Topic>, String> {
 mod tests {
     use super::*;
 
+    /// A stream whose commands are read, and its reader.
+    fn stream() -> (Commands, crate::hub::Reader, crate::handle::Commands) {
+        let hub = Arc::new(Hub::new(1000, 1));
+        let reader = hub.open().expect("room");
+        let (handle, ends) = Handle::new();
+        let stop = CancellationToken::new();
+        (Commands { stream: reader.id(), handle, hub, stop }, reader, ends)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_only_published_stays_open_10_seconds_after_its_last_command() {
+        let (commands, mut reader, mut ends) = stream();
+        let requests = futures::stream::iter([Ok(request(1, "a", b"x"))]);
+        let began = tokio::time::Instant::now();
+        let take = async {
+            let publish = ends.publishes.recv().await.expect("published");
+            publish.taken.send(()).expect("waited for");
+        };
+        let ((), (), ended) = tokio::join!(commands.run(requests), take, reader.next());
+        assert_eq!(ended, None);
+        assert!(began.elapsed() >= Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_subscribed_stays_open_after_its_last_command() {
+        let (commands, mut reader, mut ends) = stream();
+        let requests = futures::stream::iter([Ok(request(2, "a", b""))]);
+        commands.run(requests).await;
+        assert!(ends.commands.recv().await.is_some());
+        let ended = tokio::time::timeout(Duration::from_secs(3600), reader.next()).await;
+        assert!(ended.is_err(), "still open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publish_without_room_keeps_its_stream_waiting_and_no_other() {
+        let (commands, _reader, mut ends) = stream();
+        let handle = commands.handle.clone();
+        let both = [Ok(request(1, "a", b"x")), Ok(request(2, "a", b""))];
+        let run = tokio::spawn(commands.run(futures::stream::iter(both)));
+        let topic = topics(&["other"]).remove(0);
+        handle.subscribe(topic.clone()).await.expect("not kept waiting");
+        let next = ends.commands.recv().await;
+        assert!(matches!(next, Some(crate::handle::Command::Subscribe(t)) if t == topic));
+        let publish = ends.publishes.recv().await.expect("it waited");
+        assert!(ends.commands.try_recv().is_err(), "what comes after it waits too");
+        publish.taken.send(()).expect("waited for");
+        assert!(ends.commands.recv().await.is_some());
+        run.await.expect("no panic");
+    }
+
     fn request(command: i32, topic: &str, data: &'static [u8]) -> Request {
         Request { command, topic: topic.into(), data: data.into(), ..Request::default() }
     }

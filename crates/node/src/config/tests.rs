@@ -1,0 +1,145 @@
+use super::*;
+
+const PEER: &str = "12D3KooWD5RtEPmMR9Yb2ku5VuxqK7Yj1Y5Gv8DmffJ6Ei8maU44";
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_lookup(|name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn nothing_set_is_the_defaults() {
+    assert_eq!(read(&[]), Ok(Config::default()));
+}
+
+#[test]
+fn every_variable_has_its_effect() {
+    let bootstrap = format!(" /ip4/172.28.0.12/tcp/7070/p2p/{PEER} ,, /dns4/node/tcp/1/p2p/{PEER}");
+    let config = read(&[
+        ("CLUSTER_ID", " docker-dev-cluster "),
+        ("NODE_MODE", "optimum"),
+        ("LOG_LEVEL", "debug"),
+        ("SIDECAR_PORT", "1"),
+        ("API_PORT", "2"),
+        ("IDENTITY_DIR", "/tmp/x"),
+        ("BOOTSTRAP_PEERS", &bootstrap),
+        ("OPTIMUM_PORT", "3"),
+        ("OPTIMUM_MAX_MSG_SIZE", "10485760"),
+        ("OPTIMUM_MESH_MIN", "4"),
+        ("OPTIMUM_MESH_TARGET", "8"),
+        ("OPTIMUM_MESH_MAX", "16"),
+        ("OPTIMUM_SHARD_FACTOR", "8"),
+        ("OPTIMUM_SHARD_MULT", "1.2"),
+        ("OPTIMUM_THRESHOLD", "0.5"),
+        ("OPTIMUM_PROFILE", "documented"),
+        ("OPTIMUM_RETAIN_BYTES", "1000"),
+        ("OPTIMUM_TRACE", "join, PUBLISH_MESSAGE"),
+        ("GOSSIPSUB_PORT", "4"),
+        ("GOSSIPSUB_MAX_MSG_SIZE", "5"),
+        ("GOSSIPSUB_MESH_MIN", "1"),
+        ("GOSSIPSUB_MESH_TARGET", "2"),
+        ("GOSSIPSUB_MESH_MAX", "3"),
+        ("BIND_ADDRESS", "::1"),
+        ("STREAM_QUEUE_BYTES", "6"),
+    ])
+    .expect("all allowed");
+    assert_eq!(config.cluster_id, "docker-dev-cluster");
+    assert_eq!((config.sidecar_port, config.api_port), (1, 2));
+    assert_eq!(config.identity_dir, PathBuf::from("/tmp/x"));
+    let addresses: Vec<_> =
+        config.bootstrap_peers.iter().map(|entry| entry.address.to_string()).collect();
+    assert_eq!(addresses, ["/ip4/172.28.0.12/tcp/7070", "/dns4/node/tcp/1"]);
+    assert_eq!(config.optimum.mesh, Mesh { min: 4, target: 8, max: 16 });
+    assert_eq!(config.gossipsub.mesh, Mesh { min: 1, target: 2, max: 3 });
+    assert_eq!((config.optimum.port, config.gossipsub.port), (3, 4));
+    assert_eq!(config.gossipsub.max_message_bytes, 5);
+    assert_eq!(config.bind_address, Some(std::net::Ipv6Addr::LOCALHOST.into()));
+    assert_eq!(config.stream_queue_bytes, 6);
+    assert!(config.trace.allows(0) && config.trace.allows(9) && !config.trace.allows(1));
+
+    let gossip = config.gossip();
+    assert_eq!(&gossip.cluster[..], b"docker-dev-cluster");
+    assert_eq!(gossip.message_bytes_max, 12_582_912, "a fifth more is tolerated");
+    assert_eq!(gossip.shard_factor, 8);
+    assert!((gossip.shard_multiplier - 1.2).abs() < f64::EPSILON);
+    assert!((gossip.forward_threshold - 0.5).abs() < f64::EPSILON);
+    assert_eq!((gossip.mesh.low, gossip.mesh.target, gossip.mesh.high), (4, 8, 16));
+    assert_eq!(gossip.limits.retain_bytes_max, 1000);
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
+    let no_peer = "/ip4/1.2.3.4/tcp/7070";
+    for (variable, value, allowed) in [
+        ("SIDECAR_PORT", "", "0 to 65535"),
+        ("SIDECAR_PORT", "-1", "0 to 65535"),
+        ("API_PORT", "65536", "0 to 65535"),
+        ("OPTIMUM_PORT", "7070.0", "0 to 65535"),
+        ("OPTIMUM_MAX_MSG_SIZE", "0", "from 1 to"),
+        ("OPTIMUM_MAX_MSG_SIZE", "1048576000", "OPTIMUM_SHARD_FACTOR"),
+        ("OPTIMUM_MESH_MIN", "0", "from 1 to 1000"),
+        ("OPTIMUM_MESH_MAX", "2", "OPTIMUM_MESH_MIN ≤ OPTIMUM_MESH_TARGET"),
+        ("OPTIMUM_SHARD_FACTOR", "257", "from 1 to 256"),
+        ("OPTIMUM_SHARD_MULT", "0.9", "from 1 to 16"),
+        ("OPTIMUM_SHARD_MULT", "NaN", "from 1 to 16"),
+        ("OPTIMUM_THRESHOLD", "1.1", "from 0 to 1"),
+        ("OPTIMUM_THRESHOLD", "half", "from 0 to 1"),
+        ("OPTIMUM_PROFILE", "fast", "documented"),
+        ("OPTIMUM_RETAIN_BYTES", "1e9", "from 0 to"),
+        ("OPTIMUM_TRACE", "JOIN,SING", "NEW_SHARD"),
+        ("OPTIMUM_RANDOM_MSG_SIZE", "0", "from 1 to"),
+        ("GOSSIPSUB_PORT", "x", "0 to 65535"),
+        ("GOSSIPSUB_MESH_TARGET", "99", "GOSSIPSUB_MESH_MIN ≤ GOSSIPSUB_MESH_TARGET"),
+        ("NODE_MODE", "gossipsub", "optimum"),
+        ("NODE_MODE", "Optimum", "optimum"),
+        ("IDENTITY_DIR", "", "path"),
+        ("BOOTSTRAP_PEERS", "nonsense", "multiaddresses"),
+        ("BOOTSTRAP_PEERS", no_peer, "/p2p/<peer id>"),
+        ("BIND_ADDRESS", "localhost", "IPv4 or IPv6"),
+        ("STREAM_QUEUE_BYTES", "0", "from 1 to"),
+        ("CONFIG_PATH", "/etc/p2pnode.yaml", "environment"),
+    ] {
+        let Err(error) = read(&[(variable, value)]) else { panic!("{variable}={value}") };
+        // Degrees are wrong together; the target is the one that is named.
+        let named = if variable.ends_with("_MESH_MAX") { "OPTIMUM_MESH_TARGET" } else { variable };
+        assert_eq!(error.variable, named, "{error}");
+        let text = error.to_string();
+        assert!(variable != named || text.contains(value), "{text}");
+        assert!(text.contains(allowed), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_mode_and_the_one_to_come_are_told_apart() {
+    let text = |value| read(&[("NODE_MODE", value)]).expect_err(value).to_string();
+    assert!(text("gossipsub").contains("not there yet"));
+    assert!(text("floodsub").contains("no such mode"));
+}
+
+#[test]
+fn two_quotation_marks_are_nothing() {
+    let config = read(&[("BOOTSTRAP_PEERS", "\"\""), ("CLUSTER_ID", "\"\"")]).expect("allowed");
+    assert!(config.bootstrap_peers.is_empty());
+    assert_eq!(config.cluster_id, "");
+    let error = read(&[("API_PORT", "\"\"")]).expect_err("no number");
+    assert_eq!(error.value, "\"\"", "the value as it was set");
+}
+
+#[test]
+fn a_level_that_is_none_is_kept_for_the_log_to_judge() {
+    assert_eq!(read(&[("LOG_LEVEL", "production")]).expect("lenient").log_level, "production");
+}
+
+#[test]
+fn every_variable_that_is_read_is_in_the_help() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    assert!(Config::from_lookup(lookup).is_ok());
+    for name in asked.borrow().iter() {
+        assert!(VARIABLES.iter().any(|(listed, _, _)| listed == name), "{name}");
+    }
+}
