@@ -301,7 +301,9 @@ impl<P: PeerName> State<P> {
             Err(error) => {
                 let what = match error {
                     ShardError::ZeroCoefficients => "its coefficient vector is zero",
-                    _ => "its length is wrong",
+                    ShardError::CoefficientBytes { .. } | ShardError::PayloadBytes { .. } => {
+                        "its length is wrong"
+                    }
                 };
                 return self.disconnect(peer, Fault::BadShard { header: hash, what });
             }

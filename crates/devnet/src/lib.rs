@@ -1,1 +1,0 @@
-//! A whole local cluster in one command.
