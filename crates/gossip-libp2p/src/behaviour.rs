@@ -28,7 +28,7 @@ use tokio::{
 use tracing::{debug, trace};
 
 use crate::{
-    handler::{Command, Handler, Report},
+    handler::{Command, Handler, Place, Report},
     links::{Link, Links},
     upgrade::Kind,
 };
@@ -88,7 +88,8 @@ pub struct Behaviour {
     state: State<PeerId>,
     links: Links,
     /// Taken in since the last poll, where there is a clock.
-    inputs: VecDeque<Input<PeerId>>,
+    /// A frame comes with its place in the intake of its connection.
+    inputs: VecDeque<(Input<PeerId>, Option<Place>)>,
     actions: VecDeque<ToSwarm<Event, Command>>,
     /// Peers whose data writer may be filled, in the order the state said so; a peer is in it
     /// once at most.
@@ -185,7 +186,7 @@ impl Behaviour {
     }
 
     fn input(&mut self, input: Input<PeerId>) {
-        self.inputs.push_back(input);
+        self.inputs.push_back((input, None));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -238,13 +239,16 @@ impl Behaviour {
             }
             Report::Opened | Report::Lost(_) | Report::Written(_) => {}
             Report::Accepted(kind) => link.accept(kind, connection),
-            Report::Frame(kind, frame) if link.admitted && link.accepts(kind, connection) => {
-                self.inputs.push_back(match kind {
+            Report::Frame(kind, frame, place)
+                if link.admitted && link.accepts(kind, connection) =>
+            {
+                let input = match kind {
                     Kind::Data => Input::Data(peer, frame),
                     Kind::Control => Input::Control(peer, frame),
-                });
+                };
+                self.inputs.push_back((input, Some(place)));
             }
-            Report::Frame(kind, frame) => {
+            Report::Frame(kind, frame, _) => {
                 trace!(%peer, ?kind, bytes = frame.len(), "a frame of an earlier stream");
             }
             Report::Malformed { length } => {
@@ -254,7 +258,7 @@ impl Behaviour {
                     min: 1,
                     max: FRAME_BYTES_MAX as u64,
                 };
-                self.inputs.push_back(Input::Malformed(peer, error));
+                self.inputs.push_back((Input::Malformed(peer, error), None));
             }
         }
     }
@@ -356,13 +360,14 @@ impl Behaviour {
 
     /// Hands in everything that happened since the last poll.
     fn handle(&mut self, now: Instant, cx: &mut Context<'_>) {
-        while let Some(input) = self.inputs.pop_front() {
+        while let Some((input, place)) = self.inputs.pop_front() {
             let moved = if let Input::Data(peer, frame) = &input {
                 Some((*peer, frame.len()))
             } else {
                 None
             };
             self.state.handle(now, input);
+            drop(place);
             if let (Some((peer, bytes)), Some(observe)) = (moved, &mut self.observer) {
                 observe(Moved::In, peer, bytes);
             }

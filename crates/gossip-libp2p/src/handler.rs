@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -14,11 +15,20 @@ use libp2p::{
         handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::PollSemaphore;
 
 use crate::{
     frames::{FrameReader, FrameWriter, ReadError},
     upgrade::{Kind, Upgrade},
 };
+
+/// Frames read from a connection that the state has not taken yet. While the behaviour is busy the
+/// rest stays below, where the peer's own flow control stops it. About 400 KiB a connection.
+const INTAKE_FRAMES_MAX: usize = 16;
+
+/// A place in the intake of a connection; free again when it is dropped.
+pub(crate) type Place = OwnedSemaphorePermit;
 
 /// What the behaviour asks of a connection.
 #[derive(Debug)]
@@ -45,7 +55,7 @@ pub enum Report {
     /// The peer opened a stream; what it sent on an earlier one of this kind is void.
     Accepted(Kind),
     /// The peer sent a frame.
-    Frame(Kind, Bytes),
+    Frame(Kind, Bytes, Place),
     /// The peer sent a length that no frame has.
     Malformed { length: usize },
 }
@@ -73,6 +83,9 @@ pub struct Handler {
     /// The peer's streams; the newest of each kind. Not read before it is admitted.
     data: Option<FrameReader<Stream>>,
     control: Option<FrameReader<Stream>>,
+    intake: PollSemaphore,
+    /// The place of the next frame.
+    place: Option<Place>,
     /// What is to be said or asked before anything else; at most a handful.
     pending: VecDeque<Outcome>,
     waker: Option<Waker>,
@@ -85,6 +98,8 @@ impl Handler {
             outgoing: Outgoing::None,
             data: None,
             control: None,
+            intake: PollSemaphore::new(Arc::new(Semaphore::new(INTAKE_FRAMES_MAX))),
+            place: None,
             pending: VecDeque::new(),
             waker: None,
         }
@@ -160,10 +175,17 @@ impl Handler {
 
     /// Reads from one stream after the other, control first.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Option<Report> {
+        if self.place.is_none() {
+            let Poll::Ready(place) = self.intake.poll_acquire(cx) else { return None };
+            self.place = place;
+        }
         for (kind, slot) in [(Kind::Control, &mut self.control), (Kind::Data, &mut self.data)] {
             let Some(reader) = slot else { continue };
             match reader.poll_next(cx) {
-                Poll::Ready(Ok(Some(frame))) => return Some(Report::Frame(kind, frame)),
+                Poll::Ready(Ok(Some(frame))) => {
+                    let place = self.place.take()?;
+                    return Some(Report::Frame(kind, frame, place));
+                }
                 // The peer opens it again where it likes.
                 Poll::Ready(Ok(None) | Err(ReadError::Io(_))) => *slot = None,
                 Poll::Ready(Err(ReadError::Length(length))) => {
