@@ -230,7 +230,7 @@ fn acknowledgement(
     waited_micros: u32,
 ) -> Acknowledgement {
     let waited = Duration::from_micros(waited_micros.into());
-    if epoch % 2 == 0 {
+    if epoch.is_multiple_of(2) {
         let (epoch, sent) = stage.sent(peer);
         return Acknowledgement { epoch, bytes: bytes % (sent + 1), waited };
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use gossip::{
     GenerationId, Header, HeaderHash, Keys, MessageId, PublisherId, SignedHeader, message_id,
-    wire::{self, PIECE_BYTES_MAX, ShardStart},
+    wire::{self, DataFrame, PIECE_BYTES_MAX, ShardStart},
 };
 use rlnc::{Encoder, Shape};
 use sha2::{Digest, Sha256};
@@ -82,6 +82,10 @@ static CRAFTED: LazyLock<Vec<Crafted>> = LazyLock::new(|| {
     plain.chain(unsound).chain([forged]).collect()
 });
 
+/// A sound message that no operation brings, of a publisher that no operation knows.
+static FRESH: LazyLock<Crafted> =
+    LazyLock::new(|| Crafted::new(2, 200, |header| header.publisher = TestKeys(200).publisher()));
+
 fn payload(number: u8) -> Bytes {
     let bytes = PAYLOAD_BYTES[usize::from(number) % PAYLOAD_BYTES.len()];
     (0..bytes).map(|at| (at as u8).wrapping_mul(31) ^ (at >> 8) as u8 ^ number).collect()
@@ -94,6 +98,24 @@ pub(super) fn published(number: u8) -> Bytes {
         38 => vec![0; 200_000].into(),
         number => payload(number),
     }
+}
+
+/// Returns the frames that bring a sound message of the first topic, and its id.
+pub(super) fn fresh() -> (Vec<DataFrame>, MessageId) {
+    let message = &*FRESH;
+    let frames = (0..4).map(|shard| DataFrame {
+        header: (shard == 0).then(|| message.signed.clone()),
+        piece: Some(message.piece(&Piece {
+            number: 0,
+            coefficients: (0..4).map(|place| u8::from(place == shard)).collect(),
+            publisher_index: Some(shard),
+            index: 0,
+            corrupt: false,
+            cut: None,
+        })),
+        ..DataFrame::default()
+    });
+    (frames.collect(), message.signed.header.message)
 }
 
 impl Pool {

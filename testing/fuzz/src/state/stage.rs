@@ -12,7 +12,10 @@ use gossip::{
     wire::{Acknowledgement, Control, DataFrame, FRAME_BYTES_MAX, decode_control, encode_control},
 };
 
-use super::{messages::TestKeys, peer_of, topic_of};
+use super::{
+    messages::{TestKeys, fresh},
+    peer_of, topic_of,
+};
 
 /// Timers that may run out within one wait: a heartbeat is 700 ms and a wait at most 656 s, and
 /// other timers must be bounded by what happens, not run in circles.
@@ -268,6 +271,25 @@ impl Stage {
         }
     }
 
+    /// Checks that nothing that happened keeps a sound message from being delivered, or an own one
+    /// from being published.
+    fn check_service(&mut self) {
+        assert!(self.state.accepts_publish(), "nothing is under way, and publishes are refused");
+        for other in 1..3 {
+            self.input(Input::Unsubscribe(topic_of(other)));
+        }
+        self.input(Input::Subscribe(topic_of(0)));
+        self.connect(3);
+        let peer = peer_of(3);
+        let entries = [Control::Hello, Control::Subscribe(topic_of(0))];
+        self.input(Input::Control(peer, encode_control(&entries)));
+        let (frames, message) = fresh();
+        for frame in frames {
+            self.input(Input::Data(peer, frame.encode().to_bytes()));
+        }
+        assert!(self.delivered.contains_key(&message), "a sound message is not delivered");
+    }
+
     /// Lets everything come to rest and checks that nothing is held for ever.
     pub(super) fn finish(mut self) -> Stats {
         while !self.jobs.is_empty() {
@@ -290,6 +312,7 @@ impl Stage {
         let view = self.state.view();
         assert_eq!(view.open_messages().count(), 0, "an open message outlived its time");
         assert_eq!(view.retained_messages().count(), 0, "a retained message outlived its time");
+        self.check_service();
         self.state.stats().clone()
     }
 }
