@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     measure::{Figures, delays},
     namespaces::Namespaces,
+    report::Row,
 };
 
 /// Measures frame delay and goodput over a shaped link.
@@ -33,6 +34,9 @@ struct Options {
     /// Rate of the link in Mbit/s, both ways.
     #[arg(long, default_value_t = 50)]
     rate_mbit: u32,
+    /// Latency added each way, in milliseconds; more than 0 needs netem in the kernel.
+    #[arg(long, value_delimiter = ',', default_values_t = [0])]
+    latency_ms: Vec<u32>,
     /// Seconds measured in each run, after three to settle.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -67,18 +71,17 @@ fn main() -> Result<()> {
 }
 
 fn bench(options: &Options) -> Result<()> {
-    let namespaces = Namespaces::make(options.rate_mbit, &options.congestion)
-        .context("network namespaces could not be made (root and iproute2 are needed)")?;
     let mut rows = Vec::new();
-    for &peers in &options.peers {
-        let mut pair = Vec::new();
-        for windows in [true, false] {
-            eprintln!("{peers} peers, {} …", if windows { "windows" } else { "no windows" });
-            pair.push(run(options, &namespaces, peers, windows)?);
+    for &latency_ms in &options.latency_ms {
+        let namespaces = Namespaces::make(options.rate_mbit, latency_ms, &options.congestion)
+            .context("network namespaces could not be made (root and iproute2 are needed)")?;
+        for &peers in &options.peers {
+            eprintln!("{latency_ms} ms added latency, {peers} peers …");
+            let with = run(options, &namespaces, peers, true)?;
+            let without = run(options, &namespaces, peers, false)?;
+            rows.push(Row { latency_ms, peers, with, without });
         }
-        rows.push((peers, pair));
     }
-    drop(namespaces);
     let text = report::text(options, &rows);
     println!("{text}");
     if let Some(path) = &options.write {

@@ -15,7 +15,7 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    pub(crate) fn make(rate_mbit: u32, congestion: &str) -> Result<Self> {
+    pub(crate) fn make(rate_mbit: u32, latency_ms: u32, congestion: &str) -> Result<Self> {
         let id = std::process::id();
         let made = Self { sender: format!("link-s-{id}"), receiver: format!("link-r-{id}") };
         let (a, b) = (&made.sender, &made.receiver);
@@ -31,9 +31,15 @@ impl Namespaces {
                 "ip -n {namespace} route replace 10.222.0.0/24 dev veth0 congctl {congestion}"
             ))?;
             run(&format!(
-                "tc -n {namespace} qdisc add dev veth0 root tbf rate {rate_mbit}mbit burst 16kb \
+                "tc -n {namespace} qdisc add dev veth0 root handle 1: tbf rate {rate_mbit}mbit burst 16kb \
                  latency 100ms"
             ))?;
+            if latency_ms > 0 {
+                run(&format!(
+                    "tc -n {namespace} qdisc add dev veth0 parent 1:1 netem delay {latency_ms}ms \
+                     limit 10000"
+                ))?;
+            }
         }
         Ok(made)
     }
