@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit deny audit fuzz bench-link clean
+.PHONY: help up test build lint doc unit deny audit fuzz fuzz-replay bench-link clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -40,11 +40,18 @@ deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 audit: ## Check the dependencies for known vulnerabilities (needs cargo-deny and the internet)
 	$(CARGO) deny check advisories
 
-fuzz: ## Fuzz the decoders for a bounded time (needs nightly and cargo-fuzz)
+fuzz: ## Fuzz every target for a bounded time (needs nightly, cargo-fuzz and a C++ compiler)
+	@# New inputs go to target/, so that only chosen ones get into the committed corpus.
 	@set -e; cd testing/fuzz; for target in $$($(CARGO) +nightly fuzz list); do \
-		echo "fuzz $$target"; \
-		$(CARGO) +nightly fuzz run $$target -- -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS); \
+		echo "fuzz $$target"; mkdir -p target/corpus/$$target; \
+		$(CARGO) +nightly fuzz run $$target target/corpus/$$target corpus/$$target -- \
+			-runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS); \
 	done
+
+fuzz-replay: ## Run the committed fuzz corpus as a plain test
+	$(CARGO) fmt --manifest-path testing/fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path testing/fuzz/Cargo.toml --no-default-features --lib --tests --quiet -- -D warnings
+	$(CARGO) test --manifest-path testing/fuzz/Cargo.toml --no-default-features --lib --quiet
 
 bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
 	@sh script/bench-link.sh

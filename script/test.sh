@@ -34,10 +34,12 @@ else
     skip licences "cargo-deny is missing; cargo install --locked cargo-deny"
 fi
 
-if cargo +nightly fuzz --version >/dev/null 2>&1; then
+step "fuzz corpus" make --no-print-directory fuzz-replay
+
+if cargo +nightly fuzz --version >/dev/null 2>&1 && command -v c++ >/dev/null; then
     step fuzzing make --no-print-directory fuzz
 else
-    skip fuzzing "nightly Rust or cargo-fuzz is missing; rustup toolchain install nightly && cargo install --locked cargo-fuzz"
+    skip fuzzing "nightly Rust, cargo-fuzz or a C++ compiler (g++) is missing; rustup toolchain install nightly && cargo install --locked cargo-fuzz"
 fi
 
 # Last, so that the tests' own summary is near the end.
