@@ -42,9 +42,9 @@ audit: ## Check the dependencies for known vulnerabilities (needs cargo-deny and
 
 fuzz: ## Fuzz every target for a bounded time (needs nightly, cargo-fuzz and a C++ compiler)
 	@# New inputs go to target/, so that only chosen ones get into the committed corpus.
-	@set -e; cd testing/fuzz; for target in $$($(CARGO) +nightly fuzz list); do \
+	@set -e; cd testing/fuzz; for target in $$($(CARGO) +nightly fuzz list --fuzz-dir .); do \
 		echo "fuzz $$target"; mkdir -p target/corpus/$$target; \
-		$(CARGO) +nightly fuzz run $$target target/corpus/$$target corpus/$$target -- \
+		$(CARGO) +nightly fuzz run --fuzz-dir . $$target target/corpus/$$target corpus/$$target -- \
 			-runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS); \
 	done
 
