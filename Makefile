@@ -35,6 +35,8 @@ unit: ## Run all tests of the workspace, processes included
 	$(CARGO) test --workspace --quiet
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
+	@# The manifests of every platform's dependencies must be here; then no network is needed.
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline --locked check bans licenses sources
 
 audit: ## Check the dependencies for known vulnerabilities (needs cargo-deny and the internet)

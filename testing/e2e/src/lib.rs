@@ -1,1 +1,34 @@
-//! End-to-end tests with real processes on loopback.
+//! End-to-end tests with real processes on loopback: what they share.
+//!
+//! Every process listens on free ports that it chooses itself and is ended by its id when its
+//! handle is dropped; what it printed is shown when a test fails.
+#![forbid(unsafe_code)]
+
+pub mod node_process;
+pub mod reader;
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+
+/// Generous: only something that hangs takes as long.
+pub const LIMIT: Duration = Duration::from_secs(90);
+
+/// Returns where cargo put a program of the workspace.
+///
+/// # Panics
+///
+/// Panics when it is not there: `make unit` builds the workspace before the tests run.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
+    let program = folder.join(name);
+    assert!(program.exists(), "{} is not built; cargo build --workspace", program.display());
+    program
+}
+
+/// `bytes` bytes that differ with `seed`.
+pub fn payload(seed: u64, bytes: usize) -> Bytes {
+    let mix = |at: u64| (at + 1 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+    (0..bytes as u64).map(|at| mix(at) as u8).collect()
+}

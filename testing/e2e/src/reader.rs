@@ -1,0 +1,103 @@
+//! A client of a node's sidecar that keeps what it was sent.
+
+use std::{net::SocketAddr, time::Instant};
+
+use api::{
+    Delivery,
+    sidecar::{Response, ResponseType},
+    trace::TraceEvent,
+};
+use bytes::Bytes;
+use cli::client::{Commands, Sidecar};
+use prost::Message as _;
+use tokio::time::timeout;
+
+use crate::LIMIT;
+
+/// An open stream.
+#[derive(Debug)]
+pub struct Reader {
+    /// The stream.
+    pub commands: Commands,
+}
+
+impl Reader {
+    /// Opens a stream.
+    pub async fn open(sidecar: SocketAddr) -> Self {
+        let address = sidecar.to_string();
+        let mut sidecar = Sidecar::connect(&address).await.expect("the sidecar answers");
+        Self { commands: sidecar.listen().await.expect("a stream") }
+    }
+
+    /// Opens a stream and subscribes.
+    pub async fn subscribed(sidecar: SocketAddr, topic: &str) -> Self {
+        let reader = Self::open(sidecar).await;
+        reader.commands.subscribe(topic).await.expect("the stream is open");
+        reader
+    }
+
+    /// Publishes.
+    pub async fn publish(&self, topic: &str, payload: &Bytes) {
+        self.commands.publish(topic, payload.to_vec()).await.expect("the stream is open");
+    }
+
+    /// Returns the next response.
+    pub async fn response(&mut self) -> Response {
+        let response = timeout(LIMIT, self.commands.responses.message()).await;
+        response.expect("a response in time").expect("no error").expect("an open stream")
+    }
+
+    /// Returns the next message.
+    pub async fn message(&mut self) -> Delivery {
+        loop {
+            let response = self.response().await;
+            if response.command() == ResponseType::Message {
+                return Delivery::from_json(&response.data).expect("a delivery");
+            }
+        }
+    }
+
+    /// Returns the payloads of the next `count` messages, sorted.
+    pub async fn sorted_payloads(&mut self, count: usize) -> Vec<Bytes> {
+        let mut payloads = Vec::with_capacity(count);
+        while payloads.len() < count {
+            let message = timeout(LIMIT, self.message()).await;
+            let message = message.unwrap_or_else(|_| {
+                panic!("{} of {count} messages within {LIMIT:?}", payloads.len())
+            });
+            payloads.push(message.message);
+        }
+        payloads.sort();
+        payloads
+    }
+
+    /// Waits until a trace event is as wanted.
+    pub async fn until_traced(&mut self, wanted: impl Fn(&TraceEvent) -> bool) -> TraceEvent {
+        loop {
+            let response = self.response().await;
+            if response.command() != ResponseType::MessageTraceMumP2p {
+                continue;
+            }
+            let event = TraceEvent::decode(&response.data[..]).expect("a trace event");
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Waits until the node has grafted `count` peers.
+    pub async fn until_grafted(&mut self, count: usize) {
+        for _ in 0..count {
+            self.until_traced(|event| event.graft.is_some()).await;
+        }
+    }
+
+    /// Returns when `payload` came.
+    pub async fn arrival(&mut self, payload: &Bytes) -> Instant {
+        loop {
+            if self.message().await.message == *payload {
+                return Instant::now();
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Publish at one node, delivered at the others: real processes.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use e2e::{
+    node_process::{NodeCommand, NodeProcess, cluster},
+    payload,
+    reader::Reader,
+};
+
+const TOPIC: &str = "e2e";
+
+/// A reader at every node, subscribed, the mesh complete.
+async fn readers(nodes: &[NodeProcess]) -> Vec<Reader> {
+    let mut readers = Vec::new();
+    for node in nodes {
+        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
+    }
+    for reader in &mut readers {
+        reader.until_grafted(nodes.len() - 1).await;
+    }
+    readers
+}
+
+#[tokio::test]
+async fn payloads_from_1_byte_to_10_mib_arrive_byte_for_byte_at_every_subscriber() {
+    let nodes = cluster(4, |node| node.with("OPTIMUM_MAX_MSG_SIZE", "10485760")).await;
+    let mut readers = readers(&nodes).await;
+    for (seed, bytes) in [1, 1 << 10, 100_000, 1 << 20, 10 << 20].into_iter().enumerate() {
+        let sent = payload(seed as u64, bytes);
+        let begin = Instant::now();
+        readers[seed % 4].publish(TOPIC, &sent).await;
+        for (index, reader) in readers.iter_mut().enumerate() {
+            let got = reader.message().await;
+            assert!(got.message == sent, "{bytes} bytes at node {}", index + 1);
+            assert_eq!(got.topic, TOPIC);
+        }
+        println!("{bytes:>9} bytes: at all 4 nodes after {:?}", begin.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_messages_from_all_nodes_at_once_are_delivered_once_at_each() {
+    let nodes = cluster(4, |node| node).await;
+    let mut readers = readers(&nodes).await;
+    let begin = Instant::now();
+    let mut publishing = tokio::task::JoinSet::new();
+    let mut sent = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let messages: Vec<Bytes> = (0..50_usize)
+            .map(|index| {
+                let bytes = [8, 1_000, 20_000, 100_000, 700_000][index % 5];
+                payload((at * 50 + index) as u64, bytes)
+            })
+            .collect();
+        sent.extend(messages.clone());
+        let sidecar = node.sidecar;
+        publishing.spawn(async move {
+            let publisher = Reader::open(sidecar).await;
+            for message in messages {
+                publisher.publish(TOPIC, &message).await;
+            }
+            publisher
+        });
+    }
+    sent.sort();
+    let mut receiving = tokio::task::JoinSet::new();
+    for mut reader in readers.drain(..) {
+        receiving.spawn(async move {
+            let got = reader.sorted_payloads(200).await;
+            (reader, got)
+        });
+    }
+    let mut quiet = Vec::new();
+    for (reader, got) in receiving.join_all().await {
+        assert!(got == sent, "every message once");
+        quiet.push(reader);
+    }
+    let bytes: usize = sent.iter().map(Bytes::len).sum();
+    println!("200 messages, {bytes} bytes, at all 4 nodes after {:?}", begin.elapsed());
+
+    // A message more, so that a second delivery of an earlier one would come before it.
+    let last = payload(1_000, 50);
+    quiet[0].publish(TOPIC, &last).await;
+    for reader in &mut quiet {
+        assert!(reader.message().await.message == last, "nothing came twice");
+    }
+}
+
+#[tokio::test]
+async fn the_bootstrap_is_killed_while_messages_flow_and_comes_back_with_its_identity() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = || NodeCommand::new().folder(folder.path());
+    let first = command().start().await;
+    let (address, id) = (first.address.clone(), first.peer_id.clone());
+    let port = address.split('/').nth(4).expect("/ip4/…/tcp/<port>/p2p/…").to_owned();
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(NodeCommand::new().with("BOOTSTRAP_PEERS", &address).start().await);
+    }
+    for node in others.iter().chain([&first]) {
+        node.until_peers(3).await;
+    }
+    let mut readers = Vec::new();
+    for node in &others {
+        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
+    }
+    let _reader_of_the_first = Reader::subscribed(first.sidecar, TOPIC).await;
+    for reader in &mut readers {
+        reader.until_grafted(3).await;
+    }
+
+    let mut first = Some(first);
+    let mut sent = Vec::new();
+    for index in 0..30_usize {
+        let message = payload(index as u64, 100_000);
+        readers[index % 3].publish(TOPIC, &message).await;
+        sent.push(message);
+        if index == 10 {
+            first.take().expect("once").kill();
+        }
+    }
+    sent.sort();
+    for reader in &mut readers {
+        assert!(reader.sorted_payloads(30).await == sent, "the others miss nothing");
+    }
+
+    let neighbour = &others[0].address;
+    let again =
+        command().with("OPTIMUM_PORT", &port).with("BOOTSTRAP_PEERS", neighbour).start().await;
+    assert_eq!(again.peer_id, id);
+    again.until_peers(3).await;
+    let mut reader = Reader::subscribed(again.sidecar, TOPIC).await;
+    reader.until_grafted(1).await;
+    let begin = Instant::now();
+    for index in 100..110 {
+        readers[index % 3].publish(TOPIC, &payload(index as u64, 50_000)).await;
+    }
+    let mut expected: Vec<Bytes> = (100..110).map(|index| payload(index, 50_000)).collect();
+    expected.sort();
+    let mut got = reader.sorted_payloads(10).await;
+    // News of messages kept from before may bring more than what was published since.
+    while !expected.iter().all(|message| got.contains(message)) {
+        got.push(reader.message().await.message);
+    }
+    println!("back again: 10 messages after {:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn readers_that_never_read_and_publishers_that_never_read_harm_nobody() {
+    let nodes = cluster(3, |node| node.with("STREAM_QUEUE_BYTES", "33554432")).await;
+    // Never read from here on.
+    let _stuck = Reader::subscribed(nodes[1].sidecar, TOPIC).await;
+    let mut readers = Vec::new();
+    for node in &nodes {
+        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
+    }
+    for (reader, node) in readers.iter_mut().zip(&nodes) {
+        // The stuck reader's subscription came first at its node, so there the grafts may be over.
+        if node.sidecar != nodes[1].sidecar {
+            reader.until_grafted(2).await;
+        }
+    }
+    let begin = Instant::now();
+    let sidecar = nodes[0].sidecar;
+    let publishing = tokio::spawn(async move {
+        // Publishes without reading a single response.
+        let publisher = Reader::open(sidecar).await;
+        for seed in 0..100 {
+            publisher.publish(TOPIC, &payload(seed, 1_000_000)).await;
+        }
+        publisher
+    });
+    let mut receiving = tokio::task::JoinSet::new();
+    for mut reader in readers {
+        receiving.spawn(async move { reader.sorted_payloads(100).await });
+    }
+    let mut sent: Vec<Bytes> = (0..100).map(|seed| payload(seed, 1_000_000)).collect();
+    sent.sort();
+    for got in receiving.join_all().await {
+        assert!(got == sent, "everybody else got everything");
+    }
+    let _publisher = publishing.await.expect("the publisher was never stuck");
+    println!("100 x 1 MB at 3 nodes after {:?}", begin.elapsed());
+    for (number, node) in (1..).zip(&nodes) {
+        let peak_mib = node.memory_kib("VmHWM") / 1024;
+        println!("node {number}: at most {peak_mib} MiB");
+        // Retention 256 MiB, open messages 256 MiB, publishes on their way 64 MiB, a queue of
+        // 32 MiB for each reader, and what the program needs itself.
+        assert!(peak_mib < 256 + 256 + 64 + 3 * 32 + 100, "node {number}: {peak_mib} MiB");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_terminated_while_messages_flow_ends_in_good_order() {
+    let mut nodes = cluster(2, |node| node).await;
+    let mut readers = readers(&nodes).await;
+    for seed in 0..20 {
+        readers[0].publish(TOPIC, &payload(seed, 200_000)).await;
+    }
+    readers[1].message().await;
+    let (status, took) = nodes.remove(1).terminate().await;
+    println!("ended after {took:?} with {status}");
+    assert!(status.success(), "{status}");
+}
