@@ -196,3 +196,22 @@ fn the_traces_of_a_message_tell_publish_shards_and_delivery_with_its_topic() {
     let not_tracing = Network::full_mesh(2, Config::default(), 8);
     assert!(not_tracing.nodes[&0].traces.is_empty());
 }
+
+#[test]
+fn messages_that_wait_for_a_slow_link_longer_than_they_are_retained_still_arrive() {
+    let mut network = Network::new(3, Config::default(), 9);
+    network.set_links(Duration::from_millis(10), 1_000_000);
+    network.connect(0, 1);
+    network.connect(1, 2);
+    let topic = topic("slow");
+    network.subscribe_all(&topic);
+    network.run_for(SECOND);
+    for seed in 0..20 {
+        network.publish(0, &topic, payload(seed, 1 << 20));
+    }
+    let took = network.run_until_delivered(20, 90 * SECOND);
+    assert!(took > 20 * SECOND, "20 MiB over 1 MB/s: {took:?}");
+    for node in network.nodes.values() {
+        assert_eq!(node.deliveries.len(), 20);
+    }
+}

@@ -40,6 +40,10 @@ pub(crate) struct Message<P> {
     pub(crate) failures: u8,
     /// Heartbeats that it is still kept, once complete.
     pub(crate) heartbeats_left: u32,
+    /// Whether, at the last heartbeat, it was still being sent to somebody.
+    pub(crate) is_leaving: bool,
+    /// Heartbeats at which it was.
+    pub(crate) leaving_heartbeats: u32,
     /// Heartbeats that it is still told of, once complete.
     pub(crate) news_left: u32,
 }

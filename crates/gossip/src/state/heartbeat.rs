@@ -8,7 +8,10 @@ use super::{
     State,
     peers::{is_news_to, news},
 };
-use crate::{HeaderHash, PeerName, Topic, wire::News};
+use crate::{HeaderHash, PeerName, Topic, message::Link, wire::News};
+
+/// A message that is still being sent is kept this many times as long as others at most.
+const LEAVING_FACTOR_MAX: u32 = 20;
 
 impl<P: PeerName> State<P> {
     pub(super) fn heartbeat(&mut self, now: Instant) {
@@ -56,10 +59,20 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    /// Lets complete messages go that were kept long enough.
+    /// Lets complete messages go that were kept long enough. The time of one that a peer is still
+    /// being sent does not run, up to a bound: it would be lost to whoever waits for it.
     fn retire(&mut self, now: Instant) {
+        let leaving_max = LEAVING_FACTOR_MAX * self.config.retain_heartbeats;
         let mut retired = Vec::new();
         for message in self.messages.iter_mut().filter(|message| message.is_complete()) {
+            let sent_to =
+                |(&peer, link): (&P, &Link)| link.wants() && !self.windows.is_stalled(peer);
+            message.is_leaving =
+                message.leaving_heartbeats < leaving_max && message.links.iter().any(sent_to);
+            if message.is_leaving {
+                message.leaving_heartbeats += 1;
+                continue;
+            }
             message.heartbeats_left = message.heartbeats_left.saturating_sub(1);
             if message.heartbeats_left == 0 {
                 retired.push(message.hash);
@@ -98,7 +111,7 @@ impl<P: PeerName> State<P> {
     fn spread_news(&mut self) {
         let mut told: BTreeMap<(P, Topic), Vec<News>> = BTreeMap::new();
         for message in self.messages.iter_mut().filter(|message| message.news_left > 0) {
-            message.news_left -= 1;
+            message.news_left -= u32::from(!message.is_leaving);
             let lacking = self.peers.iter().filter(|(peer, state)| {
                 state.topics.contains(message.topic()) && is_news_to(message, **peer)
             });

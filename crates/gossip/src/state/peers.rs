@@ -268,11 +268,13 @@ impl<P: PeerName> State<P> {
     }
 }
 
-/// Returns whether `peer` may lack a message that we hold.
+/// Returns whether `peer` may lack a message that we hold and are not sending it.
 pub(super) fn is_news_to<P: PeerName>(message: &Message<P>, peer: P) -> bool {
     message.is_complete()
         && message.links.get(&peer).is_none_or(|link| {
-            !link.done && link.refused.is_none_or(crate::wire::RefuseReason::is_later)
+            !link.done
+                && !link.wants()
+                && link.refused.is_none_or(crate::wire::RefuseReason::is_later)
         })
 }
 

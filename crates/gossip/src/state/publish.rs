@@ -124,6 +124,8 @@ impl<P: PeerName> State<P> {
             completed_by: None,
             shards_sent: 0,
             failures: 0,
+            is_leaving: false,
+            leaving_heartbeats: 0,
             heartbeats_left: self.config.retain_heartbeats,
             news_left: self.config.news_heartbeats,
         })

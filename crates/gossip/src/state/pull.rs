@@ -126,7 +126,9 @@ impl<P: PeerName> State<P> {
         link.refused = None;
         // Every pull carries the header: the peer may have lost it, or never had it.
         link.has_header = false;
-        link.coded_due = (link.coded_due + granted).min(k + PULL_SPARE_SHARDS);
+        // What is on its way to it anyway counts.
+        let beside = granted.saturating_sub(link.due.len() as u16);
+        link.coded_due = link.coded_due.max(beside);
         self.queue_message(peer, hash);
     }
 

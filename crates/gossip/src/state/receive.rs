@@ -395,6 +395,8 @@ fn open_message<P: PeerName>(
         completed_by: None,
         shards_sent: 0,
         failures: 0,
+        is_leaving: false,
+        leaving_heartbeats: 0,
         heartbeats_left: 0,
         news_left: 0,
     }
