@@ -30,7 +30,11 @@ fn a_message_of_any_size_is_delivered_byte_for_byte_at_every_node_once() {
         network.run_until_delivered(1, 5 * SECOND);
         network.run_for(5 * SECOND);
         for (name, node) in &network.nodes {
-            assert_eq!(node.payloads(), [sent.clone()], "{bytes} bytes at node {name}");
+            assert_eq!(
+                node.payloads(),
+                std::slice::from_ref(&sent),
+                "{bytes} bytes at node {name}"
+            );
             assert_eq!(node.faults, [], "{bytes} bytes at node {name}");
         }
     }
