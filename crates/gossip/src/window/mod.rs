@@ -56,8 +56,11 @@ const STALL_MIN: Duration = Duration::from_millis(200);
 const OFFER_TTL: Duration = Duration::from_millis(20);
 
 /// A node that is never idle hides the true round-trip time behind its own queue; after this time
-/// it sends at half its window for a moment to see it.
+/// it holds back for a moment to see it.
 const DRAIN_EVERY: Duration = Duration::from_secs(4);
+
+/// The same after a peer has come: what was first measured of it may be all queue.
+const DRAIN_FIRST: Duration = Duration::from_millis(500);
 
 /// How long that moment is: at 50 Mbit/s a frame for each of 16 peers.
 const DRAIN_TIME: Duration = Duration::from_millis(50);
@@ -93,6 +96,7 @@ pub(crate) struct Windows<P> {
     epoch: u32,
     goodput: Option<Goodput>,
     drain: Drain,
+    drain_after: Duration,
     /// When the last draining ended: the limit rises again within a round trip, not at once.
     drained_at: Option<Instant>,
     /// The latest time heard of.
@@ -221,6 +225,7 @@ impl<P: PeerName> Windows<P> {
             epoch: 0,
             goodput: None,
             drain: Drain::Since(None),
+            drain_after: DRAIN_FIRST,
             drained_at: None,
             now: None,
         }
@@ -231,6 +236,7 @@ impl<P: PeerName> Windows<P> {
         self.now = Some(now);
         self.waiting.retain(|&waiting| waiting != peer);
         self.epoch = self.epoch.wrapping_add(1);
+        self.drain_after = DRAIN_FIRST;
         self.flows.insert(peer, Flow::new(now, self.epoch));
     }
 
@@ -483,10 +489,11 @@ impl<P: PeerName> Windows<P> {
         self.drain = match self.drain {
             Drain::Since(_) if drained => Drain::Since(Some(now)),
             Drain::Since(None) => Drain::Since(Some(now)),
-            Drain::Since(Some(since)) if now >= since + DRAIN_EVERY => Drain::Running,
+            Drain::Since(Some(since)) if now >= since + self.drain_after => Drain::Running,
             Drain::Running if drained => Drain::Until(now + DRAIN_TIME),
             Drain::Until(at) if now >= at => {
                 self.drained_at = Some(now);
+                self.drain_after = DRAIN_EVERY;
                 Drain::Since(Some(now))
             }
             unchanged @ (Drain::Since(_) | Drain::Running | Drain::Until(_)) => unchanged,
@@ -495,8 +502,10 @@ impl<P: PeerName> Windows<P> {
 }
 
 impl Load {
-    /// Below this the queue on the wire is empty: half of what the way itself holds.
+    /// Below this the queue on the wire is empty: half of what the way itself holds, less what was
+    /// let out beyond it, or one frame. On a short way nearly all is queue, even what is measured
+    /// as the way.
     fn drained_bytes(&self) -> u64 {
-        ((self.path_bytes / 2.0) as u64).max(FRAME_BYTES)
+        ((self.path_bytes / 2.0) as u64).saturating_sub(NODE_SPARE_BYTES).max(FRAME_BYTES)
     }
 }

@@ -213,22 +213,24 @@ fn small_frames_share_records() {
 }
 
 #[test]
-fn receipts_leave_after_two_frames_or_ten_milliseconds_with_the_wait_of_the_newest() {
+fn receipts_leave_at_once_for_two_frames_or_a_large_one_else_after_ten_milliseconds() {
     let now = start();
     let mut receipts = Receipts::new();
     receipts.on_frame(now, 5);
     assert_eq!((receipts.due(), receipts.take(now)), (None, None), "no stream yet");
     receipts.on_epoch(7);
-    receipts.on_frame(now, FRAME);
+    receipts.on_frame(now, 100);
     assert_eq!(receipts.due(), Some(now + ms(10)));
-    receipts.on_frame(now + ms(4), FRAME);
+    receipts.on_frame(now + ms(4), 100);
     assert_eq!(receipts.due(), Some(now));
     let taken = receipts.take(now + ms(6));
-    assert_eq!(taken, Some(Acknowledgement { epoch: 7, bytes: 2 * FRAME, waited: ms(2) }));
+    let waited = ms(2);
+    assert_eq!(taken, Some(Acknowledgement { epoch: 7, bytes: 200, waited }), "of the newest");
     assert_eq!((receipts.due(), receipts.take(now + ms(6))), (None, None));
-    receipts.on_frame(now + ms(8), 1);
+    receipts.on_frame(now + ms(8), FRAME);
+    assert_eq!(receipts.due(), Some(now + ms(8)));
     let taken = receipts.take(now + ms(8));
-    assert_eq!(taken.map(|taken| taken.bytes), Some(2 * FRAME + 1));
+    assert_eq!(taken.map(|taken| taken.bytes), Some(FRAME + 200));
 }
 
 /// What the sender has to send.
@@ -476,4 +478,15 @@ fn a_faster_uplink_is_found_and_a_slower_one_is_respected() {
     let (used, delay) = link.measure(Duration::from_secs(10));
     println!("{used:.3} {delay:?}");
     assert!(used > 0.9 && delay < ms(100), "{used:.3} of the slower uplink used, {delay:?}");
+}
+
+#[test]
+fn a_fast_network_is_not_held_up_by_acknowledgements_that_wait() {
+    for (peers, latency) in [(1, 100), (4, 100), (16, 100), (16, 1_000)] {
+        let mut link = Uplink::new(peers, 125_000_000, Duration::from_micros(latency));
+        link.run_for(ms(500));
+        let (used, delay) = link.measure(Duration::from_secs(2));
+        println!("{peers} peers, {latency} us: {used:.3}, p99 {delay:?}");
+        assert!(used > 0.9 && delay < ms(10), "{peers} peers: {used:.3} used, {delay:?}");
+    }
 }
