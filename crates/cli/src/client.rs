@@ -96,7 +96,12 @@ impl Commands {
         Ok(begin.elapsed())
     }
 
-    async fn send(&self, request: Request) -> Result<(), Closed> {
+    /// Sends any command.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closed`] if the stream is.
+    pub async fn send(&self, request: Request) -> Result<(), Closed> {
         self.requests.send(request).await.map_err(|_| Closed)
     }
 

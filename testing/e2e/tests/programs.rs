@@ -1,0 +1,193 @@
+//! The programs as a user runs them: p2p-client, keygen, devnet.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+};
+
+use e2e::{
+    LIMIT,
+    node_process::{NodeCommand, cluster, until},
+    payload, program,
+    reader::Reader,
+};
+use serde_json::Value;
+
+/// A program whose lines are read as they come; ended when dropped.
+struct Program {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Program {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program(name))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program runs");
+        let stdout = child.stdout.take().expect("piped");
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Returns the first line with `text` in it.
+    fn line_with(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|_| panic!("no line with {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().expect("kill runs").success());
+    }
+
+    async fn ended(&mut self) -> std::process::ExitStatus {
+        until("the program has ended", || self.child.try_wait().expect("a child of ours")).await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_publishes_and_exits_at_once_and_the_client_that_subscribed_prints_it() {
+    let nodes = cluster(2, |node| node).await;
+    let (here, there) = (nodes[0].sidecar.to_string(), nodes[1].sidecar.to_string());
+    let mut subscriber =
+        Program::start("p2p-client", &["-mode=subscribe", "-topic", "hello", "--addr", &here]);
+    subscriber.line_with(r#"Subscribed to topic "hello", waiting for messages…"#);
+    let mut witness = Reader::subscribed(nodes[1].sidecar, "hello").await;
+    witness.until_grafted(1).await;
+
+    let published = Command::new(program("p2p-client"))
+        .args(["--mode", "publish", "-topic=hello", "-msg=Hello World", "-addr", &there])
+        .output()
+        .expect("the client runs");
+    assert!(published.status.success());
+    let text = String::from_utf8(published.stdout).expect("UTF-8");
+    assert!(
+        text.starts_with(r#"Published "["#)
+            && text.contains(r#" 11] Hello World" to "hello" (took "#)
+    );
+    let line = subscriber.line_with("Recv message: [1] [");
+    assert!(line.ends_with(" 11] Hello World"), "{line}");
+    subscriber.line_with("[TRACE] OptimumP2P type=");
+
+    // 30 messages, and nothing read: all of them arrive.
+    let count = Command::new(program("p2p-client"))
+        .args(["-mode=publish", "-topic=hello", "-count=30", "-addr", &there])
+        .output()
+        .expect("the client runs");
+    assert!(count.status.success());
+    subscriber.line_with("Recv message: [31] [");
+    subscriber.signal("-INT");
+    subscriber.line_with("shutting down…");
+    assert!(subscriber.ended().await.success());
+}
+
+#[tokio::test]
+async fn the_client_refuses_what_makes_no_sense_in_go_s_manner() {
+    for (arguments, code, text) in [
+        (&["-x"][..], 2, "flag provided but not defined: -x"),
+        (&["-mode=publish"], 1, "-topic is required"),
+        (&["-topic=t", "-addr=127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (&["-h"], 0, "Usage of "),
+    ] {
+        let output = Command::new(program("p2p-client")).args(arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(stderr.contains(text), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn keygen_makes_an_identity_that_a_node_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keygen = folder.path().join("keygen");
+    std::fs::create_dir(&keygen).expect("a folder");
+    let run = || {
+        let output = Command::new(program("keygen")).current_dir(&keygen).output();
+        let output = output.expect("keygen runs");
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let first = run();
+    assert_eq!(run(), first, "the existing identity");
+    let id = first.strip_prefix("Peer ID: ").expect("the id").trim().to_owned();
+    let identity = folder.path().join("identity");
+    let identity = identity.to_str().expect("UTF-8");
+    let node = NodeCommand::new().with("IDENTITY_DIR", identity).start().await;
+    assert_eq!(node.peer_id, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devnet_shows_a_message_decoded_at_every_node_and_frees_its_ports() {
+    let mut devnet = Program::start("devnet", &["--json", "--base-port", "0"]);
+    let started: Value =
+        serde_json::from_str(&devnet.line_with("\"started\"")).expect("one object a line");
+    let shown: Value =
+        serde_json::from_str(&devnet.line_with("\"first_message\"")).expect("one object a line");
+    let nodes = shown["message"]["nodes"].as_array().expect("a list");
+    assert_eq!(
+        nodes.iter().map(|node| node["node"].as_u64()).collect::<Vec<_>>(),
+        [Some(1), Some(3), Some(4)]
+    );
+    assert!(nodes.iter().all(|node| node["shards_used"] == 4), "{shown}");
+    println!("{shown}");
+
+    // The cluster can be used while it stays.
+    devnet.line_with("\"ready\"");
+    let sidecar = |node: usize| {
+        let address = started["nodes"][node]["sidecar"].as_str().expect("an address");
+        address.parse().expect("an address")
+    };
+    let mut reader = Reader::subscribed(sidecar(3), "devnet").await;
+    let publisher = Reader::open(sidecar(0)).await;
+    let sent = payload(1, 10_000);
+    publisher.publish("devnet", &sent).await;
+    reader.arrival(&sent).await;
+
+    devnet.signal("-TERM");
+    assert!(devnet.ended().await.success());
+    for node in started["nodes"].as_array().expect("a list") {
+        for face in ["sidecar", "api"] {
+            let address = node[face].as_str().expect("an address");
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{face} {address}: {error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn devnet_names_a_port_in_use_and_the_flag_that_helps() {
+    // A port with two more above it, the first of which is taken.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    let output = Command::new(program("devnet"))
+        .args(["--nodes=1", "--base-port", &port.to_string()])
+        .output()
+        .expect("devnet runs");
+    assert!(!output.status.success());
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(stderr.contains(&port.to_string()) && stderr.contains("--base-port"), "{stderr}");
+}
