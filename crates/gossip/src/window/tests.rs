@@ -55,13 +55,12 @@ fn the_limit_of_the_node_overrides_the_floors_and_room_goes_to_who_came_first() 
     let mut windows = windows(now, 16);
     let sent: u64 = (0..16).map(|peer| fill(&mut windows, now, peer)).sum();
     assert_eq!(sent, NODE_SPARE_BYTES / FRAME);
-    // Peers 0 and 1 filled their windows first, so they also came first; they have no room.
     acknowledge(&mut windows, now + ms(3), 0, 2 * FRAME);
     let mut offered = Vec::new();
     while let Some(peer) = windows.poll_ready() {
         offered.push(peer);
     }
-    assert_eq!(offered[..2], [0, 2]);
+    assert_eq!(offered[..3], [0, 1, 2]);
     // Room that is offered is kept: a peer that did not wait does not take it.
     assert!(!windows.admit(now + ms(3), 9));
     for peer in offered {
@@ -77,16 +76,16 @@ fn room_that_is_offered_and_declined_or_not_used_goes_to_the_next() {
     for peer in 0..8 {
         fill(&mut windows, now, peer);
     }
-    acknowledge(&mut windows, now + ms(3), 1, FRAME);
+    acknowledge(&mut windows, now + ms(3), 0, FRAME);
     let offered: Vec<u32> = std::iter::from_fn(|| windows.poll_ready()).collect();
-    assert_eq!(offered, [1, 2, 3]);
-    windows.decline(1);
-    assert_eq!([windows.poll_ready(), windows.poll_ready()], [Some(4), None]);
+    assert_eq!(offered, [0, 1, 2]);
+    windows.decline(0);
+    assert_eq!([windows.poll_ready(), windows.poll_ready()], [Some(3), None]);
     let at = windows.poll_timeout().expect("an offer ends");
     assert_eq!(at, now + ms(3) + OFFER_TTL);
     windows.handle_timeout(at);
     let offered: Vec<u32> = std::iter::from_fn(|| windows.poll_ready()).collect();
-    assert_eq!(offered, [5, 6, 7], "2, 3 and 4 did not use it");
+    assert_eq!(offered, [4, 5, 6], "1, 2 and 3 did not use it");
 }
 
 #[test]
@@ -153,19 +152,20 @@ fn a_wait_longer_than_the_flight_does_not_make_time_run_backwards() {
 #[test]
 fn a_peer_that_does_not_acknowledge_stalls_and_gives_its_permits_back() {
     let now = start();
-    let mut windows = windows(now, 4);
-    let sent: Vec<u64> = (0..4).map(|peer| fill(&mut windows, now, peer)).collect();
-    assert_eq!(sent, [2, 2, 0, 0]);
+    let mut windows = windows(now, 3);
+    let sent: Vec<u64> = (0..3).map(|peer| fill(&mut windows, now, peer)).collect();
+    assert_eq!(sent, [2, 0, 0]);
     assert_eq!(windows.handle_timeout(now + ms(199)), 0);
     let at = windows.poll_timeout().expect("a stall to come");
     assert_eq!(at, now + STALL_MIN);
-    assert_eq!(windows.handle_timeout(at), 2);
-    assert!(windows.is_stalled(0) && windows.is_stalled(1));
-    assert_eq!([windows.poll_ready(), windows.poll_ready()], [Some(2), Some(3)]);
+    assert_eq!(windows.handle_timeout(at), 1);
+    assert!(windows.is_stalled(0));
+    assert_eq!([windows.poll_ready(), windows.poll_ready()], [Some(1), Some(2)]);
     assert!(!windows.admit(at, 0), "nothing new before it acknowledges");
-    for peer in [2, 3] {
-        assert_eq!(fill(&mut windows, at, peer), 2);
-        acknowledge(&mut windows, at + ms(5), peer, 2 * FRAME);
+    for peer in [1, 2] {
+        assert!(windows.admit(at, peer));
+        windows.on_sent(at, peer, FRAME);
+        acknowledge(&mut windows, at + ms(5), peer, FRAME);
     }
     assert_eq!(windows.poll_timeout(), None);
     // It reads again: what it had counts again, and it is served when it has room.
@@ -183,7 +183,7 @@ fn a_peer_that_leaves_gives_its_permits_back() {
     }
     assert_eq!(windows.poll_ready(), None);
     windows.disconnect(0);
-    assert_eq!(windows.poll_ready(), Some(2));
+    assert_eq!(windows.poll_ready(), Some(1));
     assert!(!windows.admit(now, 0));
 }
 
