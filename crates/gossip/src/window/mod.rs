@@ -366,9 +366,14 @@ impl<P: PeerName> Windows<P> {
         flow.goodput.deliver(arrived_at, bytes);
         if let Some(Record { sent_at, mark, node_mark, .. }) = newest {
             flow.round_trip.sample(now, arrived_at.saturating_duration_since(sent_at));
+            // What is let go alone while the queue is emptied has the whole uplink: no measure of
+            // what it gets beside others.
+            let alone = !matches!(self.drain, Drain::Since(_));
             let backlogged = flow.refused_at.is_some_and(|refused| refused >= sent_at);
-            flow.goodput.sample(sent_at, mark, backlogged);
-            node.sample(sent_at, node_mark, backlogged);
+            if !alone {
+                flow.goodput.sample(sent_at, mark, backlogged);
+                node.sample(sent_at, node_mark, backlogged);
+            }
         }
         self.watch_drain(now);
         Ok(())
