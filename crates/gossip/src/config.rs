@@ -60,6 +60,9 @@ pub struct Limits {
     pub open_messages_max: usize,
     /// Bytes that those may fill when complete, k × fragment each. Memory in proportion.
     pub open_bytes_max: u64,
+    /// Bytes set aside for shards that come in pieces, of all peers: a peer may begin a shard of
+    /// every open message. At the bound the message is refused for now.
+    pub partial_bytes_max: u64,
     /// Different headers that claim one message id and are open at once.
     pub headers_per_message_max: usize,
     /// Bytes of decoded messages kept for repair (`OPTIMUM_RETAIN_BYTES`). Oldest go first.
@@ -94,6 +97,7 @@ impl Default for Limits {
         Self {
             open_messages_max: 1024,
             open_bytes_max: 256 * MIB,
+            partial_bytes_max: 128 * MIB,
             headers_per_message_max: 4,
             retain_bytes_max: 256 * MIB,
             seen_messages_max: 1 << 18,

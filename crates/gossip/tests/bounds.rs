@@ -51,6 +51,24 @@ fn a_peer_that_holds_much_gives_way_to_one_that_holds_little() {
 }
 
 #[test]
+fn shards_that_come_in_pieces_are_bounded_and_the_message_is_refused_for_now() {
+    let mut config = Config::default();
+    config.limits.partial_bytes_max = 5_000;
+    let mut stage = Stage::new(config, &[1]);
+    for sequence in 0..8 {
+        let mut begun = Crafted::new(9, sequence, payload(sequence, 4000)).frame(0);
+        let piece = begun.piece.as_mut().expect("a piece");
+        piece.bytes = piece.bytes.slice(..10);
+        stage.data(1, begun);
+    }
+    let busy =
+        |entry: &Control| matches!(entry, Control::Refuse { reason: RefuseReason::Busy, .. });
+    assert_eq!(stage.told(1).iter().filter(|entry| busy(entry)).count(), 3);
+    assert_eq!(stage.state.stats().shards_refused, 3);
+    assert_eq!(stage.faults, []);
+}
+
+#[test]
 fn an_open_message_of_which_nothing_comes_is_dropped_in_time() {
     let mut stage = Stage::new(Config::default(), &[1]);
     stage.data(1, Crafted::new(9, 1, payload(1, 4000)).frame(0));

@@ -166,3 +166,22 @@ fn retention_is_bounded_in_bytes_and_the_oldest_go_first() {
     assert!(node.state.view().retained_messages().any(|message| message == newest));
     assert_eq!(node.state.stats().retention_evicted, 11);
 }
+
+#[test]
+fn a_shard_refused_halfway_starts_over_with_its_header() {
+    let mut config = Config::default();
+    // Room for one shard in pieces at the receiver; two messages begin at the same time.
+    config.limits.partial_bytes_max = 300_000;
+    let mut network = Network::new(2, config, 12);
+    network.set_links(Duration::from_millis(10), 1_000_000);
+    network.connect(0, 1);
+    let topic = topic("halfway");
+    network.subscribe_all(&topic);
+    network.run_for(SECOND);
+    for seed in 0..4 {
+        network.publish(0, &topic, payload(seed, 1 << 20));
+    }
+    network.run_until_delivered(4, 60 * SECOND);
+    assert!(network.node(1).state.stats().shards_refused > 0);
+    assert_eq!((network.node(0).faults.len(), network.node(1).faults.len()), (0, 0));
+}

@@ -1,6 +1,6 @@
 //! Publish at one node, delivered at the others: real processes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use e2e::{
@@ -203,4 +203,74 @@ async fn a_node_that_is_terminated_while_messages_flow_ends_in_good_order() {
     let (status, took) = nodes.remove(1).terminate().await;
     println!("ended after {took:?} with {status}");
     assert!(status.success(), "{status}");
+}
+
+/// Forwards TCP connections to `target`, slowly, and cuts them once after `cut_after_bytes` have
+/// gone from the target to whoever connected.
+async fn cutting_proxy(
+    target: String,
+    cut_after_bytes: usize,
+) -> (std::net::SocketAddr, tokio::sync::oneshot::Receiver<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (cut, was_cut) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut cut = Some(cut);
+        while let Ok((near, _)) = listener.accept().await {
+            let Ok(far) = tokio::net::TcpStream::connect(&target).await else { continue };
+            let (mut near_read, mut near_write) = near.into_split();
+            let (mut far_read, mut far_write) = far.into_split();
+            let up = async move { tokio::io::copy(&mut near_read, &mut far_write).await };
+            let cuts = cut.is_some();
+            let down = async move {
+                let (mut buffer, mut passed) = (vec![0; 16 << 10], 0);
+                // 16 KiB each 10 ms: a message of 1 MiB takes more than half a second.
+                let mut pace = tokio::time::interval(Duration::from_millis(10));
+                while !cuts || passed < cut_after_bytes {
+                    pace.tick().await;
+                    match far_read.read(&mut buffer).await {
+                        Ok(bytes @ 1..) if near_write.write_all(&buffer[..bytes]).await.is_ok() => {
+                            passed += bytes;
+                        }
+                        _ => return false,
+                    }
+                }
+                true
+            };
+            let was_cut = tokio::select! {
+                _ = up => false,
+                was_cut = down => was_cut,
+            };
+            if let (true, Some(cut)) = (was_cut, cut.take()) {
+                let _gone = cut.send(());
+            }
+        }
+    });
+    (address, was_cut)
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_of_a_message_and_restored_delivers_it() {
+    let one = NodeCommand::new().start().await;
+    let parts: Vec<&str> = one.address.split('/').collect();
+    let target = format!("{}:{}", parts[2], parts[4]);
+    let (proxy, was_cut) = cutting_proxy(target, 400_000).await;
+    let through_proxy = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", proxy.port(), one.peer_id);
+    let two = NodeCommand::new().with("BOOTSTRAP_PEERS", &through_proxy).start().await;
+    two.until_peers(1).await;
+    let publisher = Reader::subscribed(one.sidecar, TOPIC).await;
+    let mut reader = Reader::subscribed(two.sidecar, TOPIC).await;
+    reader.until_grafted(1).await;
+
+    let sent = payload(1, 1 << 20);
+    let begin = Instant::now();
+    publisher.publish(TOPIC, &sent).await;
+    tokio::time::timeout(e2e::LIMIT, was_cut)
+        .await
+        .expect("a cut in time")
+        .expect("the proxy runs");
+    println!("cut after {:?}", begin.elapsed());
+    reader.arrival(&sent).await;
+    println!("delivered after {:?}", begin.elapsed());
 }

@@ -67,9 +67,15 @@ pub(crate) struct Receiving {
 }
 
 impl Link {
-    /// Returns whether there is something to send.
+    /// Returns whether there is something to send now.
     pub(crate) fn wants(&self) -> bool {
-        self.takes() && (self.sending.is_some() || !self.due.is_empty() || self.coded_due > 0)
+        self.takes() && self.owes()
+    }
+
+    /// Returns whether there is something to send, now or when the peer takes it again.
+    pub(crate) fn owes(&self) -> bool {
+        let due = self.sending.is_some() || !self.due.is_empty() || self.coded_due > 0;
+        due && !self.done && self.refused.is_none_or(RefuseReason::is_later)
     }
 
     /// Returns whether the peer takes shards of the message at all.

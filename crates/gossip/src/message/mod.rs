@@ -103,6 +103,12 @@ impl<P: PeerName> Message<P> {
         self.brought_by.is_none()
     }
 
+    /// Returns the bytes set aside for shards that come in pieces.
+    pub(crate) fn partial_bytes(&self) -> u64 {
+        let partial = self.links.values().filter(|link| link.receiving.is_some()).count() as u64;
+        partial * u64::from(self.shape.fragment_bytes())
+    }
+
     /// Returns how many independent shards are held.
     pub(crate) fn rank(&self) -> u16 {
         match &self.phase {

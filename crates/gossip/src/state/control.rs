@@ -65,26 +65,19 @@ impl<P: PeerName> State<P> {
     fn on_refuse(&mut self, peer: P, hash: HeaderHash, reason: RefuseReason) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let Some(link) = message.links.get_mut(&peer) else { return };
-        link.has_header = false;
+        // What was begun went nowhere; if it goes again it starts over, behind its header.
+        link.restart_sending();
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.queue.retain(|&other| other != hash);
+        }
         if reason == RefuseReason::NoHeader {
-            // What was begun went nowhere; it starts over, behind its header.
-            link.restart_sending();
-            link.queued = false;
-            return self.requeue(peer, hash);
+            return self.queue_message(peer, hash);
         }
         link.refused = Some(reason);
         link.done |= reason == RefuseReason::Seen;
         if !reason.is_later() {
             link.stop();
         }
-    }
-
-    /// Puts a message into the peer's queue whose place in it is not known.
-    fn requeue(&mut self, peer: P, hash: HeaderHash) {
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.queue.retain(|&other| other != hash);
-        }
-        self.queue_message(peer, hash);
     }
 
     /// Offers again what a peer refused for a while.

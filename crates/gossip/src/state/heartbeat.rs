@@ -66,7 +66,7 @@ impl<P: PeerName> State<P> {
         let mut retired = Vec::new();
         for message in self.messages.iter_mut().filter(|message| message.is_complete()) {
             let sent_to =
-                |(&peer, link): (&P, &Link)| link.wants() && !self.windows.is_stalled(peer);
+                |(&peer, link): (&P, &Link)| link.owes() && !self.windows.is_stalled(peer);
             message.is_leaving =
                 message.leaving_heartbeats < leaving_max && message.links.iter().any(sent_to);
             if message.is_leaving {

@@ -273,7 +273,7 @@ pub(super) fn is_news_to<P: PeerName>(message: &Message<P>, peer: P) -> bool {
     message.is_complete()
         && message.links.get(&peer).is_none_or(|link| {
             !link.done
-                && !link.wants()
+                && !link.owes()
                 && link.refused.is_none_or(crate::wire::RefuseReason::is_later)
         })
 }

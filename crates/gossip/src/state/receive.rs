@@ -246,6 +246,12 @@ impl<P: PeerName> State<P> {
             return self.on_unnecessary(peer, claimed, piece.start);
         }
         let fragment_bytes = message.shape.fragment_bytes() as usize;
+        let begins_partial = piece.start.is_some() && piece.bytes.len() < fragment_bytes;
+        if begins_partial && !self.has_partial_room(fragment_bytes as u64) {
+            self.stats.shards_refused += 1;
+            return self.refuse(now, peer, hash, RefuseReason::Busy);
+        }
+        let Some(message) = self.messages.get_mut(&hash) else { return };
         let link = message.links.entry(peer).or_default();
         let offset = piece.offset as usize;
         match link.receive(piece.start, offset, piece.bytes, fragment_bytes) {
@@ -253,6 +259,13 @@ impl<P: PeerName> State<P> {
             Ok(Some((start, payload))) => self.on_shard(now, peer, hash, start, payload),
             Err(error) => self.disconnect(peer, bad(error.text())),
         }
+    }
+
+    /// Returns whether one more shard may be taken in pieces. Counted anew each time: a shard in
+    /// pieces is many frames, so this is rare, and no account can drift.
+    fn has_partial_room(&self, fragment_bytes: u64) -> bool {
+        let partial_bytes: u64 = self.messages.iter().map(Message::partial_bytes).sum();
+        partial_bytes + fragment_bytes <= self.config.limits.partial_bytes_max
     }
 
     /// A shard whose header is not known on the connection. What went out of retention a short
