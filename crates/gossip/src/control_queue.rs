@@ -157,3 +157,88 @@ fn fit(frame: &mut Vec<Control>, room: &mut usize, entry: Control) -> bool {
     }
     fits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GenerationId, MessageId, wire::encode_control};
+
+    fn topic(name: &str) -> Topic {
+        Topic::new(name).expect("a topic")
+    }
+
+    fn pull(byte: u8) -> Control {
+        let generation = GenerationId { header: HeaderHash([byte; 32]), index: 0 };
+        Control::IWant { generation, shards: 1 }
+    }
+
+    #[test]
+    fn a_new_stream_begins_with_hello_and_tells_subscriptions_before_the_mesh() {
+        let mut queue = ControlQueue::default();
+        queue.push(pull(1));
+        queue.restart([topic("a"), topic("b")].into_iter(), [topic("b")].into_iter());
+        let expected = [
+            Control::Hello,
+            Control::Subscribe(topic("a")),
+            Control::Subscribe(topic("b")),
+            Control::Graft(topic("b")),
+        ];
+        assert_eq!(queue.take(None), expected);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn subscriptions_and_the_mesh_are_told_as_they_are_last() {
+        let mut queue = ControlQueue::default();
+        let backoff = Duration::from_secs(60);
+        for subscribed in [true, false, true] {
+            queue.subscribe(topic("a"), subscribed);
+        }
+        queue.graft(topic("a"));
+        queue.prune(topic("a"), backoff);
+        assert_eq!(queue.bytes(), 0, "what is merged cannot grow without end");
+        let expected =
+            [Control::Subscribe(topic("a")), Control::Prune { topic: topic("a"), backoff }];
+        assert_eq!(queue.take(None), expected);
+    }
+
+    #[test]
+    fn news_of_one_topic_and_headers_not_wanted_share_an_entry() {
+        let mut queue = ControlQueue::default();
+        for byte in 0..3 {
+            let item = News { header: HeaderHash([byte; 32]), message: MessageId([byte; 32]) };
+            queue.i_have(&topic("a"), item);
+        }
+        for byte in 0..3 {
+            queue.i_dont_want(HeaderHash([byte; 32]));
+        }
+        let entries = queue.take(None);
+        assert!(
+            matches!(&entries[..], [Control::IHave { news, .. }, Control::IDontWant(headers)]
+                if news.len() == 3 && headers.len() == 3),
+            "{entries:?}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_a_frame_stays_in_order_for_the_next() {
+        let mut queue = ControlQueue::default();
+        let entries: Vec<Control> = (0..2000).map(|index| pull((index % 251) as u8)).collect();
+        for entry in &entries {
+            queue.push(entry.clone());
+        }
+        let mut taken = Vec::new();
+        let mut frames = 0;
+        while !queue.is_empty() {
+            let before = queue.bytes();
+            let frame = queue.take(None);
+            let bytes = encode_control(&frame).len();
+            assert!(bytes <= FRAME_BYTES_MAX && frame.len() <= CONTROL_ENTRIES_MAX);
+            assert_eq!(queue.bytes(), before - bytes);
+            taken.extend(frame);
+            frames += 1;
+        }
+        assert_eq!(taken, entries);
+        assert!(frames > 1);
+    }
+}

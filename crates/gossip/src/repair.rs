@@ -121,3 +121,74 @@ impl<P: PeerName> Repairs<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn hash(number: u16) -> HeaderHash {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        HeaderHash(bytes)
+    }
+
+    #[test]
+    fn holders_are_asked_in_turn_until_the_attempts_are_used_up() {
+        let now = start();
+        let mut repairs = Repairs::new();
+        for holder in [1, 2, 2, 3] {
+            repairs.add(hash(1), MessageId([0; 32]), holder, now);
+        }
+        let asked: Vec<Option<u32>> = (0..=ATTEMPTS_MAX).map(|_| repairs.ask(hash(1))).collect();
+        assert_eq!(asked[..4], [Some(1), Some(2), Some(3), Some(1)]);
+        assert_eq!(asked.last(), Some(&None));
+    }
+
+    #[test]
+    fn nothing_is_due_before_its_time_and_a_postponed_repair_not_before_the_new_one() {
+        let now = start();
+        let mut repairs = Repairs::new();
+        repairs.add(hash(1), MessageId([7; 32]), 1, now + SECOND);
+        assert_eq!(repairs.next(now), None);
+        assert_eq!(repairs.next(now + SECOND), Some((hash(1), MessageId([7; 32]))));
+        repairs.postpone(hash(1), now + 3 * SECOND);
+        assert_eq!(repairs.next(now + 2 * SECOND), None);
+        assert_eq!(repairs.next_due(), Some(now + 3 * SECOND));
+    }
+
+    #[test]
+    fn a_message_that_nobody_holds_any_more_is_forgotten() {
+        let now = start();
+        let mut repairs = Repairs::new();
+        repairs.add(hash(1), MessageId([0; 32]), 1, now);
+        repairs.add(hash(1), MessageId([0; 32]), 2, now);
+        repairs.add(hash(2), MessageId([0; 32]), 2, now);
+        repairs.remove_peer(2);
+        assert_eq!(repairs.ask(hash(1)), Some(1));
+        assert_eq!(repairs.ask(hash(2)), None);
+        repairs.remove_holder(hash(1), 1);
+        assert_eq!(repairs.next_due(), None);
+    }
+
+    #[test]
+    fn at_the_bound_the_one_due_first_is_pushed_out_and_that_is_told() {
+        let now = start();
+        let mut repairs = Repairs::new();
+        for number in 0..REPAIRS_MAX as u16 {
+            assert!(!repairs.add(hash(number), MessageId([0; 32]), 1, now + SECOND));
+        }
+        assert!(repairs.add(hash(u16::MAX), MessageId([0; 32]), 1, now + 2 * SECOND));
+        assert_eq!(repairs.all.len(), REPAIRS_MAX);
+        assert_eq!(repairs.ask(hash(0)), None);
+        assert_eq!(repairs.ask(hash(u16::MAX)), Some(1));
+    }
+}

@@ -185,7 +185,7 @@ impl NodeProcess {
         }
     }
 
-    /// Returns a line of /proc/<pid>/status in KiB, `VmRSS` or `VmHWM`.
+    /// Returns a line of the `status` file in the process folder, in KiB: `VmRSS` or `VmHWM`.
     pub fn memory_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("the node runs");
