@@ -13,20 +13,31 @@ use tracing::{
     level_filters::LevelFilter,
 };
 use tracing_subscriber::{
+    filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt as _,
     registry::LookupSpan,
 };
+
+/// The crates whose records are logged at the level asked for. Those of libraries are logged from
+/// `warning` on: at `debug` they tell of every packet.
+const OWN_CRATES: [&str; 8] =
+    ["devnet", "gossip", "gossip_libp2p", "identity", "node", "p2pnode", "rlnc", "service"];
 
 /// Begins to log. `level` is lenient, unlike every other setting: `debug`, `info`, `warn`,
 /// `warning` and `error` are levels, anything else means `info`. A second call does nothing.
 pub fn init(level: &str, version: &'static str, commit: &'static str) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(filter(level))
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .event_format(JsonLines { version, commit })
-        .finish();
+        .event_format(JsonLines { version, commit });
+    let subscriber = tracing_subscriber::registry().with(lines).with(targets(filter(level)));
     // Somebody else, a test for example, may log already.
     let _already = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn targets(level: LevelFilter) -> Targets {
+    let own = OWN_CRATES.map(|name| (name, level));
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(own)
 }
 
 fn filter(level: &str) -> LevelFilter {
@@ -163,6 +174,17 @@ mod tests {
         assert_eq!((&record["peer"], &record["count"]), (&"12D3".into(), &3.into()));
         assert_eq!((&record["version"], &record["commit"]), (&"v1".into(), &"8f3057d".into()));
         assert!(record["timestamp"].as_u64().is_some_and(|seconds| seconds > 1_700_000_000));
+    }
+
+    #[test]
+    fn libraries_are_logged_from_warning_on_whatever_the_level() {
+        let debug = targets(LevelFilter::DEBUG);
+        assert!(debug.would_enable("node::event_loop", &Level::DEBUG));
+        assert!(debug.would_enable("libp2p_swarm", &Level::WARN));
+        assert!(!debug.would_enable("libp2p_swarm", &Level::INFO));
+        let error = targets(LevelFilter::ERROR);
+        assert!(!error.would_enable("node", &Level::WARN));
+        assert!(!error.would_enable("libp2p_swarm", &Level::WARN));
     }
 
     #[test]
