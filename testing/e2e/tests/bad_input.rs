@@ -120,13 +120,18 @@ async fn garbage_and_stalled_connections_on_the_peer_port_harm_nobody() {
     other.until_grafted(1).await;
     let socket = p2p_socket(&nodes[0].address);
 
+    let mut garbage = tokio::task::JoinSet::new();
     for seed in 0..20 {
-        let mut garbage = TcpStream::connect(&socket).await.expect("the port is open");
-        // The node may close the connection at any byte.
-        let _closed = garbage.write_all(&payload(seed, 5_000)).await;
-        let mut rest = Vec::new();
-        let _closed = garbage.read_to_end(&mut rest).await;
+        let socket = socket.clone();
+        garbage.spawn(async move {
+            let mut stream = TcpStream::connect(&socket).await.expect("the port is open");
+            // The node may close the connection at any byte.
+            let _closed = stream.write_all(&payload(seed, 5_000)).await;
+            let mut rest = Vec::new();
+            let _closed = stream.read_to_end(&mut rest).await;
+        });
     }
+    garbage.join_all().await;
     let mut stalled = Vec::new();
     while stalled.len() < 500 {
         // Beyond its bounds the node closes them again; what counts is that all are tried.
