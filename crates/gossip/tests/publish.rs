@@ -219,3 +219,16 @@ fn messages_that_wait_for_a_slow_link_longer_than_they_are_retained_still_arrive
         assert_eq!(node.deliveries.len(), 20);
     }
 }
+
+#[test]
+fn a_node_alone_publishes_as_fast_as_it_likes() {
+    let mut config = Config::default();
+    config.limits.publish_bytes_max = 1 << 20;
+    let mut network = Network::new(1, config, 10);
+    let topic = topic("alone");
+    for seed in 0..10 {
+        network.publish(0, &topic, payload(seed, 200_000));
+    }
+    assert_eq!(network.node(0).deliveries.len(), 10);
+    assert!(network.node(0).refused.is_empty());
+}

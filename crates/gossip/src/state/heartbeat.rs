@@ -63,7 +63,7 @@ impl<P: PeerName> State<P> {
     /// being sent does not run, up to a bound: it would be lost to whoever waits for it.
     fn retire(&mut self, now: Instant) {
         let leaving_max = LEAVING_FACTOR_MAX * self.config.retain_heartbeats;
-        let mut retired = Vec::new();
+        let (mut left, mut retired) = (Vec::new(), Vec::new());
         for message in self.messages.iter_mut().filter(|message| message.is_complete()) {
             let sent_to =
                 |(&peer, link): (&P, &Link)| link.owes() && !self.windows.is_stalled(peer);
@@ -73,10 +73,14 @@ impl<P: PeerName> State<P> {
                 message.leaving_heartbeats += 1;
                 continue;
             }
+            left.push(message.hash);
             message.heartbeats_left = message.heartbeats_left.saturating_sub(1);
             if message.heartbeats_left == 0 {
                 retired.push(message.hash);
             }
+        }
+        for hash in left {
+            self.has_left(hash);
         }
         for hash in retired {
             self.forget_complete(now, hash);

@@ -135,7 +135,7 @@ impl<P: PeerName> State<P> {
     fn spread_own(&mut self, hash: HeaderHash, topic: &Topic) {
         let targets = self.targets(topic);
         if targets.is_empty() {
-            return;
+            return self.has_left(hash);
         }
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let indices: Vec<u16> = message.publisher_shards.keys().copied().collect();
