@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit deny audit fuzz fuzz-replay bench-link clean
+.PHONY: help up test build lint doc unit deny audit fuzz fuzz-replay bench-link bench-compare clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -57,6 +57,10 @@ fuzz-replay: ## Run the committed fuzz corpus as a plain test
 
 bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
 	@sh script/bench-link.sh
+
+bench-compare: ## Time 1 MiB to three other nodes on loopback, beside gossipsub
+	$(CARGO) build --release --workspace
+	$(CARGO) test --release --workspace --test comparison -- --nocapture
 
 clean: ## Remove what was built
 	$(CARGO) clean
