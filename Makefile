@@ -8,7 +8,7 @@ FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-14s\033[0m %s\n", $$1, $$2}'
 
 up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
