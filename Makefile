@@ -32,7 +32,8 @@ doc: ## Build the documentation; a warning is an error
 
 unit: ## Run all tests of the workspace, processes included
 	$(CARGO) build --workspace --quiet
-	$(CARGO) test --workspace --quiet
+	@# What tests measured is printed too.
+	$(CARGO) test --workspace --quiet -- --show-output
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.

@@ -16,6 +16,7 @@ use prost::Message as _;
 use rand::Rng as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::Cluster;
 
@@ -101,14 +102,15 @@ pub(crate) async fn publish(
 /// Counts the shards of message `id` until it is delivered, and a short while more.
 async fn watch(number: u16, mut commands: Commands, id: String) -> anyhow::Result<(i64, Decoded)> {
     let mut decoded = Decoded { node: number, ..Decoded::default() };
-    let mut delivered_unix_ns = None;
+    let mut delivered: Option<(i64, Instant)> = None;
     loop {
         let next = commands.responses.message();
-        let response = match delivered_unix_ns {
+        let response = match delivered {
             None => next.await,
-            Some(at) => match tokio::time::timeout(AFTERMATH, next).await {
+            // One deadline, however much else is traced meanwhile.
+            Some((at_unix_ns, counted_until)) => match timeout_at(counted_until, next).await {
                 Ok(response) => response,
-                Err(_) => return Ok((at, decoded)),
+                Err(_) => return Ok((at_unix_ns, decoded)),
             },
         };
         let response = response?.with_context(|| format!("node {number} closed the stream"))?;
@@ -132,7 +134,8 @@ async fn watch(number: u16, mut commands: Commands, id: String) -> anyhow::Resul
         } else if shard {
             decoded.shards_redundant += 1;
         } else if delivery.is_some_and(|it| is_ours(it.message_id.as_ref())) {
-            delivered_unix_ns = event.timestamp;
+            let at_unix_ns = event.timestamp.context("a delivery was traced without its time")?;
+            delivered = Some((at_unix_ns, Instant::now() + AFTERMATH));
         }
     }
 }

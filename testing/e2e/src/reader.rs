@@ -1,6 +1,6 @@
 //! A client of a node's sidecar that keeps what it was sent.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{future::Future, net::SocketAddr, time::Instant};
 
 use api::{
     Delivery,
@@ -41,14 +41,12 @@ impl Reader {
         self.commands.publish(topic, payload.to_vec()).await.expect("the stream is open");
     }
 
-    /// Returns the next response.
-    pub async fn response(&mut self) -> Response {
-        let response = timeout(LIMIT, self.commands.responses.message()).await;
-        response.expect("a response in time").expect("no error").expect("an open stream")
+    async fn response(&mut self) -> Response {
+        let response = self.commands.responses.message().await;
+        response.expect("no error").expect("an open stream")
     }
 
-    /// Returns the next message.
-    pub async fn message(&mut self) -> Delivery {
+    async fn next_message(&mut self) -> Delivery {
         loop {
             let response = self.response().await;
             if response.command() == ResponseType::Message {
@@ -57,15 +55,17 @@ impl Reader {
         }
     }
 
+    /// Returns the next message.
+    pub async fn message(&mut self) -> Delivery {
+        in_time("a message", self.next_message()).await
+    }
+
     /// Returns the payloads of the next `count` messages, sorted.
     pub async fn sorted_payloads(&mut self, count: usize) -> Vec<Bytes> {
         let mut payloads = Vec::with_capacity(count);
         while payloads.len() < count {
-            let message = timeout(LIMIT, self.message()).await;
-            let message = message.unwrap_or_else(|_| {
-                panic!("{} of {count} messages within {LIMIT:?}", payloads.len())
-            });
-            payloads.push(message.message);
+            let what = format!("message {} of {count}", payloads.len() + 1);
+            payloads.push(in_time(&what, self.next_message()).await.message);
         }
         payloads.sort();
         payloads
@@ -73,16 +73,19 @@ impl Reader {
 
     /// Waits until a trace event is as wanted.
     pub async fn until_traced(&mut self, wanted: impl Fn(&TraceEvent) -> bool) -> TraceEvent {
-        loop {
-            let response = self.response().await;
-            if response.command() != ResponseType::MessageTraceMumP2p {
-                continue;
+        let traced = async {
+            loop {
+                let response = self.response().await;
+                if response.command() != ResponseType::MessageTraceMumP2p {
+                    continue;
+                }
+                let event = TraceEvent::decode(&response.data[..]).expect("a trace event");
+                if wanted(&event) {
+                    return event;
+                }
             }
-            let event = TraceEvent::decode(&response.data[..]).expect("a trace event");
-            if wanted(&event) {
-                return event;
-            }
-        }
+        };
+        in_time("a trace event", traced).await
     }
 
     /// Waits until the node has grafted `count` peers.
@@ -94,10 +97,15 @@ impl Reader {
 
     /// Returns when `payload` came.
     pub async fn arrival(&mut self, payload: &Bytes) -> Instant {
-        loop {
-            if self.message().await.message == *payload {
-                return Instant::now();
-            }
-        }
+        let arrival = async {
+            while self.next_message().await.message != *payload {}
+            Instant::now()
+        };
+        in_time("this message", arrival).await
     }
+}
+
+/// Bounds a wait as a whole: traces come for ever, so that none for one response says nothing.
+async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }

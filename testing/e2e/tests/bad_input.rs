@@ -61,6 +61,22 @@ async fn a_broken_identity_file_is_refused_and_left_untouched() {
 }
 
 #[tokio::test]
+async fn an_identity_file_that_lost_its_last_byte_is_refused_and_left_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    NodeCommand::new().folder(folder.path()).start().await.kill();
+    let identity = folder.path().join("identity");
+    let path = identity.join("p2p.key");
+    let mut content = std::fs::read(&path).expect("an identity");
+    content.pop();
+    std::fs::write(&path, &content).expect("written");
+    let command = NodeCommand::new().with("IDENTITY_DIR", path_text(&identity));
+    let (status, log) = command.refuse().await;
+    assert!(!status.success());
+    assert!(log.contains("checksum mismatch: ") && log.contains("p2p.key"), "{log}");
+    assert_eq!(std::fs::read(&path).expect("still there"), content);
+}
+
+#[tokio::test]
 async fn an_identity_folder_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("a-file");
@@ -132,10 +148,10 @@ async fn garbage_and_stalled_connections_on_the_peer_port_harm_nobody() {
         });
     }
     garbage.join_all().await;
+    // Connected, and not a byte written: they stay open while everything below happens.
     let mut stalled = Vec::new();
-    while stalled.len() < 500 {
-        // Beyond its bounds the node closes them again; what counts is that all are tried.
-        stalled.push(TcpStream::connect(&socket).await);
+    for _ in 0..500 {
+        stalled.push(TcpStream::connect(&socket).await.expect("the port is open"));
     }
     let sent = payload(100, 300_000);
     reader.publish(TOPIC, &sent).await;

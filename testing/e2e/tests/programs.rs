@@ -23,8 +23,11 @@ struct Program {
 
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program(name))
-            .args(arguments)
+        Self::run(Command::new(program(name)).args(arguments))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -143,7 +146,12 @@ async fn keygen_makes_an_identity_that_a_node_takes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn devnet_shows_a_message_decoded_at_every_node_and_frees_its_ports() {
-    let mut devnet = Program::start("devnet", &["--json", "--base-port", "0"]);
+    let temporary = tempfile::tempdir().expect("a folder");
+    let mut devnet = Program::run(
+        Command::new(program("devnet"))
+            .args(["--json", "--base-port", "0"])
+            .env("TMPDIR", temporary.path()),
+    );
     let started: Value =
         serde_json::from_str(&devnet.line_with("\"started\"")).expect("one object a line");
     let shown: Value =
@@ -175,6 +183,45 @@ async fn devnet_shows_a_message_decoded_at_every_node_and_frees_its_ports() {
             let address = node[face].as_str().expect("an address");
             TcpListener::bind(address).unwrap_or_else(|error| panic!("{face} {address}: {error}"));
         }
+        let libp2p: Vec<&str> = node["libp2p"].as_str().expect("an address").split('/').collect();
+        let address = format!("{}:{}", libp2p[2], libp2p[4]);
+        TcpListener::bind(&address).unwrap_or_else(|error| panic!("libp2p {address}: {error}"));
+    }
+    let left = std::fs::read_dir(temporary.path()).expect("the folder is ours").count();
+    assert_eq!(left, 0, "identities that were not to be kept are gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devnet_keeps_identities_where_it_is_told_and_is_quiet_when_told() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().to_str().expect("UTF-8");
+    let arguments = ["--nodes", "2", "--base-port", "0", "--data", folder];
+    let mut quiet = Program::run(Command::new(program("devnet")).args(arguments).arg("--quiet"));
+    let ids: Vec<String> = {
+        let key = |node: u16| data.path().join(format!("node-{node}")).join("p2p.key");
+        until("both identities are written", || (key(1).exists() && key(2).exists()).then_some(()))
+            .await;
+        // 8 bytes of checksum, then JSON.
+        [1, 2]
+            .map(|node| std::fs::read(key(node)).expect("an identity"))
+            .iter()
+            .map(|file| serde_json::from_slice::<Value>(&file[8..]).expect("JSON"))
+            .map(|identity| identity["ID"].as_str().expect("an id").to_owned())
+            .collect()
+    };
+    quiet.signal("-INT");
+    assert!(quiet.ended().await.success());
+    let printed: Vec<String> = quiet.lines.iter().collect();
+    assert!(printed.is_empty(), "{printed:?}");
+
+    let again = Program::run(Command::new(program("devnet")).args(arguments).arg("--json"));
+    let started: Value =
+        serde_json::from_str(&again.line_with("\"started\"")).expect("one object a line");
+    let nodes = started["nodes"].as_array().expect("a list");
+    assert_eq!(nodes.len(), 2);
+    for (node, id) in nodes.iter().zip(&ids) {
+        let address = node["libp2p"].as_str().expect("an address");
+        assert!(address.ends_with(id), "{address} is not {id}");
     }
 }
 
