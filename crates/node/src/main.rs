@@ -55,6 +55,7 @@ fn command() -> Command {
     let mut help = "Environment variables (default):\n".to_owned();
     for (name, default, meaning) in node::VARIABLES {
         // Writing to a string does not fail.
+        let default = default.trim_matches(['(', ')']);
         let _written = writeln!(help, "  {name:width$}  {meaning} ({default})");
     }
     Command::new("p2pnode")

@@ -37,7 +37,11 @@ pub fn init(level: &str, version: &'static str, commit: &'static str) {
 
 fn targets(level: LevelFilter) -> Targets {
     let own = OWN_CRATES.map(|name| (name, level));
-    Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(own)
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        // It warns of having no peers yet, which is how every first node starts.
+        .with_target("libp2p_kad", level.min(LevelFilter::ERROR))
+        .with_targets(own)
 }
 
 fn filter(level: &str) -> LevelFilter {
