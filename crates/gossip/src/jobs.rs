@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Publish { ticket: u64, topic: Topic, payload: Bytes, published_unix_ns: u64 },
     /// A message that has all its shards.
     Decode(HeaderHash),
+    /// A message dropped since. The same header may have come again: the result is not for it.
+    Abandoned,
 }
 
 /// Jobs given out and waiting, bounded by what may be published and what may be open.
@@ -43,6 +45,16 @@ impl Jobs {
         self.running_bytes += bytes;
         self.running.insert(id, (purpose, bytes));
         Some((id, job))
+    }
+
+    /// Forgets what the decode of `hash` was for: a job that waits is gone, one that is out comes
+    /// back as [`Purpose::Abandoned`] and counts among those out until then.
+    pub(crate) fn abandon(&mut self, hash: HeaderHash) {
+        let decodes = |purpose: &Purpose| matches!(purpose, Purpose::Decode(of) if *of == hash);
+        self.waiting.retain(|(purpose, _)| !decodes(purpose));
+        for (purpose, _) in self.running.values_mut().filter(|(purpose, _)| decodes(purpose)) {
+            *purpose = Purpose::Abandoned;
+        }
     }
 
     /// Takes a job back; `None` if it was not out.

@@ -41,7 +41,7 @@ impl<P: PeerName> State<P> {
 
     pub(super) fn on_work_done(&mut self, now: Instant, job: JobId, outcome: Outcome) {
         match (self.jobs.finish(job), outcome) {
-            (None, _) => self.stats.jobs_orphaned += 1,
+            (None | Some(Purpose::Abandoned), _) => self.stats.jobs_orphaned += 1,
             (Some(Purpose::Publish { ticket, topic, payload, published_unix_ns }), outcome) => {
                 if let Outcome::Hashed(id) = outcome {
                     self.publish_hashed(now, ticket, topic, payload, published_unix_ns, id);
@@ -174,6 +174,9 @@ impl<P: PeerName> State<P> {
         reason: Option<RefuseReason>,
     ) {
         let Some(message) = self.messages.remove(&hash) else { return };
+        if matches!(message.phase, Phase::Decoding(_)) {
+            self.jobs.abandon(hash);
+        }
         self.has_left(hash);
         self.retired.insert(now, hash);
         if reason.is_none_or(RefuseReason::is_later) {

@@ -1,11 +1,14 @@
 //! One state with peers that are moved by hand: what a hostile or broken peer can do.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use gossip::{
-    Config, Delivery, Fault, GenerationId, Header, Input, Output, SignedHeader, State, Topic,
-    message_id,
+    Config, Delivery, Fault, GenerationId, Header, Input, Job, JobId, Outcome, Output,
+    SignedHeader, State, Topic, message_id,
     wire::{Control, DataFrame, Piece, ShardStart, decode_control, encode_control},
 };
 use rlnc::{Encoder, Shape};
@@ -20,6 +23,9 @@ pub struct Stage {
     pub faults: Vec<(u32, Fault)>,
     pub control: Vec<(u32, Control)>,
     pub data: Vec<(u32, DataFrame)>,
+    /// Jobs are kept in `jobs` instead of run at once.
+    pub holds_jobs: bool,
+    pub jobs: VecDeque<(JobId, Job)>,
 }
 
 impl Stage {
@@ -34,6 +40,8 @@ impl Stage {
             faults: Vec::new(),
             control: Vec::new(),
             data: Vec::new(),
+            holds_jobs: false,
+            jobs: VecDeque::new(),
         };
         new.input(Input::Subscribe(topic("t")));
         for &peer in peers {
@@ -47,7 +55,13 @@ impl Stage {
         self.control(peer, &[Control::Hello, Control::Subscribe(topic("t"))]);
     }
 
-    /// Gives one input and runs everything that it brings, jobs included.
+    /// Brings back the oldest job held, with `outcome` or with its own.
+    pub fn finish_job(&mut self, outcome: Option<Outcome>) {
+        let (id, job) = self.jobs.pop_front().expect("a job is held");
+        self.input(Input::WorkDone(id, outcome.unwrap_or_else(|| job.run())));
+    }
+
+    /// Gives one input and runs everything that it brings, jobs included unless they are held.
     pub fn input(&mut self, input: Input<u32>) {
         self.state.handle(self.now, input);
         self.settle();
@@ -88,6 +102,7 @@ impl Stage {
                     }
                 }
                 Output::Deliver(delivery) => self.deliveries.push(delivery),
+                Output::Work(job, work) if self.holds_jobs => self.jobs.push_back((job, work)),
                 Output::Work(job, work) => {
                     self.state.handle(self.now, Input::WorkDone(job, work.run()));
                 }
