@@ -11,19 +11,28 @@
 //!
 //! let kernel = Kernel::best();
 //! let mut out = [0; 3];
-//! kernel.combine(&mut out, &[(2, &[1, 2, 3]), (1, &[7, 7, 7])]);
+//! kernel.combine(&mut out, &[2, 1], &[&[1, 2, 3], &[7, 7, 7]]);
 //! assert_eq!(out, [2 ^ 7, 4 ^ 7, 6 ^ 7]);
 //! ```
 #![deny(unsafe_code)]
+#![expect(
+    clippy::inline_always,
+    reason = "vectors stay in registers only where everything is inlined into one function"
+)]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod field;
+mod fused;
 mod kernel;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", test))]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", test))]
 mod nibbles;
+mod portable;
 mod products;
 mod scalar;
+mod simd;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 
 pub use field::{POLYNOMIAL, inverse, mul};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, Output, SOURCES_MAX};

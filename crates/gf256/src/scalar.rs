@@ -1,43 +1,66 @@
-//! The portable kernel: one table row for each coefficient, one byte at a time.
-//!
-//! The callers have checked that the slices are equally long.
+//! The reference kernel: one table row for each coefficient, one byte at a time.
 
-use crate::products::PRODUCTS;
+use crate::{
+    products::PRODUCTS,
+    simd::{Operation, Run, Simd, Tile},
+};
 
-/// Adds `coefficient · source` to `target`.
-pub(crate) fn axpy(target: &mut [u8], coefficient: u8, source: &[u8]) {
-    let row = &PRODUCTS[usize::from(coefficient)];
-    for (target, &source) in target.iter_mut().zip(source) {
-        *target ^= row[usize::from(source)];
+/// What every CPU has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scalar;
+
+impl Run for Scalar {
+    fn run(self, operation: impl Operation) {
+        operation.on(self);
     }
 }
 
-/// Writes `coefficient · source` over `target`.
-pub(crate) fn mul(target: &mut [u8], coefficient: u8, source: &[u8]) {
-    let row = &PRODUCTS[usize::from(coefficient)];
-    for (target, &source) in target.iter_mut().zip(source) {
-        *target = row[usize::from(source)];
-    }
-}
+impl Simd for Scalar {
+    type Vector = u8;
+    type Source = u8;
+    type Packed = &'static [u8; 256];
+    type Factor = &'static [u8; 256];
 
-/// Multiplies `target` by `coefficient`.
-pub(crate) fn scale(target: &mut [u8], coefficient: u8) {
-    let row = &PRODUCTS[usize::from(coefficient)];
-    for target in target {
-        *target = row[usize::from(*target)];
-    }
-}
+    const BYTES: usize = 1;
+    const TILE: Tile = Tile::Narrow;
 
-/// Writes the sum of `coefficient · source` over all sources over `out`.
-pub(crate) fn combine(out: &mut [u8], sources: &[(u8, &[u8])]) {
-    // The outer loop goes over blocks, so that a block of `out` stays in the first-level cache
-    // while every source is added to it.
-    const BLOCK_BYTES: usize = 4096;
-    for (index, block) in out.chunks_mut(BLOCK_BYTES).enumerate() {
-        let columns = index * BLOCK_BYTES..index * BLOCK_BYTES + block.len();
-        block.fill(0);
-        for &(coefficient, source) in sources {
-            axpy(block, coefficient, &source[columns.clone()]);
-        }
+    #[inline(always)]
+    fn zero(self) -> u8 {
+        0
+    }
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8]) -> u8 {
+        bytes[0]
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: &mut [u8], vector: u8) {
+        bytes[0] = vector;
+    }
+
+    #[inline(always)]
+    fn add3(self, a: u8, b: u8, c: u8) -> u8 {
+        a ^ b ^ c
+    }
+
+    #[inline(always)]
+    fn prepare(self, vector: u8) -> u8 {
+        vector
+    }
+
+    #[inline(always)]
+    fn pack(self, coefficient: u8) -> &'static [u8; 256] {
+        &PRODUCTS[usize::from(coefficient)]
+    }
+
+    #[inline(always)]
+    fn unpack(self, packed: &'static [u8; 256]) -> &'static [u8; 256] {
+        packed
+    }
+
+    #[inline(always)]
+    fn mul(self, factor: &'static [u8; 256], source: u8) -> u8 {
+        factor[usize::from(source)]
     }
 }

@@ -23,10 +23,11 @@ proptest! {
         for (coefficient, source) in &sources {
             Kernel::scalar().axpy(&mut expected, *coefficient, source);
         }
-        let borrowed: Vec<(u8, &[u8])> = sources.iter().map(|(c, s)| (*c, &s[..])).collect();
+        let weights: Vec<u8> = sources.iter().map(|(weight, _)| *weight).collect();
+        let borrowed: Vec<&[u8]> = sources.iter().map(|(_, source)| &source[..]).collect();
         for kernel in Kernel::available() {
             let mut out = vec![0xEE; length];
-            kernel.combine(&mut out, &borrowed);
+            kernel.combine(&mut out, &weights, &borrowed);
             prop_assert_eq!(&out, &expected, "{}", kernel.name());
             let mut added = vec![0; length];
             for (coefficient, source) in &sources {
@@ -43,8 +44,8 @@ proptest! {
     ) {
         let back = inverse(coefficient).unwrap();
         for kernel in Kernel::available() {
-            let mut scaled = vec![0; bytes.len()];
-            kernel.mul(&mut scaled, coefficient, &bytes);
+            let mut scaled = bytes.clone();
+            kernel.scale(&mut scaled, coefficient);
             kernel.scale(&mut scaled, back);
             prop_assert_eq!(&scaled, &bytes, "{}", kernel.name());
         }

@@ -89,6 +89,8 @@ pub struct Limits {
     pub jobs_max: usize,
     /// Payload bytes that jobs given out read at once; one job may always run.
     pub job_bytes_max: u64,
+    /// Bytes of buffers of delivered messages that wait for the next one; above, they are freed.
+    pub idle_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -111,6 +113,7 @@ impl Default for Limits {
             publish_bytes_max: 64 * MIB,
             jobs_max: 64,
             job_bytes_max: 256 * MIB,
+            idle_bytes_max: 32 << 20,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Work above about a millisecond, done outside the state machine.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use rlnc::DecodeTask;
+use rlnc::{Decoder, Pool};
 use sha2::{Digest, Sha256};
 
 use crate::MessageId;
@@ -20,8 +22,10 @@ pub enum Job {
     },
     /// Decode a generation and check the message id its header claims.
     Decode {
-        /// Shards and inverse.
-        task: DecodeTask,
+        /// At full rank; the state machine recodes from it meanwhile.
+        decoder: Arc<Decoder>,
+        /// Where the payload's buffer comes from.
+        pool: Pool,
         /// Length of the payload.
         payload_bytes: u64,
         /// What SHA-256 of the payload must be.
@@ -47,8 +51,11 @@ impl Job {
     pub fn run(self) -> Outcome {
         match self {
             Self::Hash { payload } => Outcome::Hashed(message_id(&payload)),
-            Self::Decode { task, payload_bytes, claimed } => {
-                match task.run(payload_bytes).verify(|bytes| message_id(bytes) == claimed) {
+            Self::Decode { decoder, pool, payload_bytes, claimed } => {
+                let Ok(decoded) = decoder.decode(payload_bytes, &pool) else {
+                    return Outcome::Failed;
+                };
+                match decoded.verify(|bytes| message_id(bytes) == claimed) {
                     Ok(message) => Outcome::Verified(message.into_bytes()),
                     Err(_) => Outcome::Polluted,
                 }

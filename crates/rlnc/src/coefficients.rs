@@ -1,7 +1,9 @@
 //! Coefficient vectors from a seed.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha12Rng;
+use rand_chacha::{
+    ChaCha12Rng,
+    rand_core::{Rng, SeedableRng},
+};
 
 use crate::Shape;
 
@@ -31,13 +33,24 @@ impl CoefficientSource {
 
     /// Returns the vector number `index`: one coefficient for each fragment, not all of them zero.
     pub fn coefficients(&self, shape: Shape, index: u64) -> Vec<u8> {
+        let mut coefficients = vec![0; usize::from(shape.fragments())];
+        self.write(index, &mut coefficients);
+        coefficients
+    }
+
+    /// Writes the vector number `index` over `coefficients`: one for each fragment.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room for a coefficient.
+    pub fn write(&self, index: u64, coefficients: &mut [u8]) {
+        assert!(!coefficients.is_empty(), "room for 0 coefficients: there must be at least 1");
         let mut stream = self.0.clone();
         stream.set_stream(index);
-        let mut coefficients = vec![0; usize::from(shape.fragments())];
+        coefficients.fill(0);
         while coefficients.iter().all(|&coefficient| coefficient == 0) {
-            stream.fill_bytes(&mut coefficients);
+            stream.fill_bytes(coefficients);
         }
-        coefficients
     }
 }
 

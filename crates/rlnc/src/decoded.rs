@@ -5,16 +5,19 @@ use std::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::Buffer;
+
 /// Bytes that came out of a decode and that nobody vouched for.
 ///
 /// One polluted shard among those decoded changes any number of them, and nothing in them tells.
 /// They can only be had through [`Decoded::verify`].
 #[must_use]
-pub struct Decoded(Vec<u8>);
+pub struct Decoded(Buffer);
 
 /// A payload that passed its check.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message(Bytes);
+///
+/// Dropping it, or the last of the [`Bytes`] made of it, gives its buffer back to its pool.
+pub struct Message(Buffer);
 
 /// The decoded bytes are not the message: at least one shard was not the combination it claimed
 /// to be, or the check was for another message.
@@ -26,7 +29,7 @@ pub struct Polluted {
 }
 
 impl Decoded {
-    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) const fn new(bytes: Buffer) -> Self {
         Self(bytes)
     }
 
@@ -40,7 +43,7 @@ impl Decoded {
     /// When `check` returns false. The bytes are gone then.
     pub fn verify(self, check: impl FnOnce(&[u8]) -> bool) -> Result<Message, Polluted> {
         if check(&self.0) {
-            Ok(Message(self.0.into()))
+            Ok(Message(self.0))
         } else {
             Err(Polluted { payload_bytes: self.0.len() as u64 })
         }
@@ -48,9 +51,9 @@ impl Decoded {
 }
 
 impl Message {
-    /// Returns the payload.
+    /// Returns the payload, without copying it.
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        Bytes::from_owner(self.0)
     }
 }
 

@@ -1,51 +1,59 @@
-//! Collecting shards until there are enough.
+//! Collecting shards until there are enough, and computing the fragments from them.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use gf256::Kernel;
-use rand::Rng;
+use thiserror::Error;
 
-use crate::{DecodeTask, Recipe, Shape, Shard, columns, elimination::Elimination};
+use crate::{
+    Decoded, FRAGMENTS_MAX, Pool, Shape, Shard,
+    columns::{Outputs, Slices},
+    elimination::Elimination,
+    shard::plain,
+};
 
 /// Collects the shards of a generation, recodes them, and decodes when there are enough.
 ///
 /// Whether a shard is innovative is decided on its coefficient vector alone. Payloads stay as they
-/// came; no byte of them is touched before a [`DecodeTask`] runs or a recoded shard is written.
+/// came; no byte of them is touched before they are decoded or a recoded shard is written.
 ///
 /// # Memory
 ///
 /// With `k` fragments, at most `k` shards are held, so a decoder takes at most
-/// `k · fragment_bytes + 3 · k²` bytes and a few words for each shard: the payloads, their
-/// coefficient vectors, and `2 · k²` for the elimination (196,608 bytes beside the payloads at
+/// `k · fragment_bytes + k² + k · ⌈k / 64⌉ · 64` bytes and a few words for each shard: the
+/// payloads, their coefficient vectors, and the elimination (131,072 bytes beside the payloads at
 /// `k` = 256). A shard whose bytes are a slice of a larger buffer keeps that buffer.
+/// [`Decoder::clear`] keeps the room for the next generation.
 ///
 /// # Example
 ///
 /// ```
 /// use bytes::Bytes;
-/// use rlnc::{Absorbed, Decoder, Encoder, Shape};
+/// use rlnc::{Absorbed, Decoder, Encoder, NotFull, Pool, Shape};
 ///
 /// let payload = Bytes::from_static(b"hello, mesh");
 /// let shape = Shape::for_payload(payload.len() as u64, 2).unwrap();
 /// let encoder = Encoder::new(shape, payload.clone()).unwrap();
+/// let pool = Pool::new(1 << 20);
 ///
 /// let mut decoder = Decoder::new(shape);
 /// let shard = encoder.shard(Bytes::from_static(&[3, 5])).unwrap();
-/// assert_eq!(decoder.absorb(shard.clone()), Absorbed::Innovative);
-/// assert_eq!(decoder.absorb(shard), Absorbed::Redundant);
-/// assert!(decoder.task().is_none());
+/// assert_eq!(decoder.absorb(shard.clone()), Ok(Absorbed::Innovative));
+/// assert_eq!(decoder.absorb(shard), Ok(Absorbed::Redundant));
+/// assert_eq!(decoder.decode(11, &pool).unwrap_err(), NotFull { rank: 1, fragments: 2 });
 ///
 /// let shard = encoder.shard(Bytes::from_static(&[3, 6])).unwrap();
-/// assert_eq!(decoder.absorb(shard), Absorbed::Innovative);
-/// let decoded = decoder.task().unwrap().run(payload.len() as u64);
+/// assert_eq!(decoder.absorb(shard), Ok(Absorbed::Innovative));
+/// let decoded = decoder.decode(11, &pool).unwrap();
 /// let message = decoded.verify(|bytes| bytes.starts_with(b"hello")).unwrap();
 /// assert_eq!(message.into_bytes(), payload);
 /// ```
 #[derive(Clone)]
 pub struct Decoder {
-    shape: Shape,
+    pub(crate) kernel: Kernel,
+    pub(crate) shape: Shape,
     elimination: Elimination,
-    held: Vec<Shard>,
+    pub(crate) held: Vec<Shard>,
 }
 
 /// What a shard was worth.
@@ -58,6 +66,33 @@ pub enum Absorbed {
     Redundant,
 }
 
+/// The shard was parsed for another shape than the decoder's, and was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a shard of {got_fragments} coefficients and {got_bytes} bytes: this generation has \
+     {fragments} fragments of {fragment_bytes} bytes"
+)]
+pub struct OtherShape {
+    /// The number of fragments of the decoder's shape.
+    pub fragments: u16,
+    /// The length of its fragments.
+    pub fragment_bytes: u32,
+    /// The number of coefficients of the shard.
+    pub got_fragments: usize,
+    /// The length of its payload.
+    pub got_bytes: usize,
+}
+
+/// Shards are missing: there are fewer independent ones than fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("rank {rank} of {fragments}: {} more independent shards are needed", fragments - rank)]
+pub struct NotFull {
+    /// How many independent shards are held.
+    pub rank: u16,
+    /// How many fragments there are.
+    pub fragments: u16,
+}
+
 impl Absorbed {
     /// Returns whether the shard raised the rank.
     pub const fn is_innovative(self) -> bool {
@@ -68,8 +103,23 @@ impl Absorbed {
 impl Decoder {
     /// Returns a decoder that holds nothing yet.
     pub fn new(shape: Shape) -> Self {
-        let elimination = Elimination::new(usize::from(shape.fragments()));
-        Self { shape, elimination, held: Vec::new() }
+        Self::with_kernel(shape, Kernel::best())
+    }
+
+    /// Returns a decoder that holds nothing yet and computes by this kernel, for comparisons.
+    pub fn with_kernel(shape: Shape, kernel: Kernel) -> Self {
+        let fragments = usize::from(shape.fragments());
+        let elimination = Elimination::new(kernel, fragments);
+        Self { kernel, shape, elimination, held: Vec::with_capacity(fragments) }
+    }
+
+    /// Forgets all shards and begins anew, with a generation of this shape, in the same room.
+    pub fn clear(&mut self, shape: Shape) {
+        let fragments = usize::from(shape.fragments());
+        self.shape = shape;
+        self.elimination.clear(fragments);
+        self.held.clear();
+        self.held.reserve(fragments);
     }
 
     /// Returns how the generation is cut.
@@ -79,21 +129,20 @@ impl Decoder {
 
     /// Takes a shard if it is innovative. At full rank no shard is.
     ///
-    /// # Panics
+    /// # Errors
     ///
     /// When the shard was parsed for another shape.
-    pub fn absorb(&mut self, shard: Shard) -> Absorbed {
-        let got = (shard.coefficients().len(), shard.payload().len());
-        let expected = (usize::from(self.shape.fragments()), self.shape.fragment_bytes() as usize);
-        assert!(
-            got == expected,
-            "a shard for (fragments, fragment bytes) {got:?} in a decoder for {expected:?}"
-        );
+    pub fn absorb(&mut self, shard: Shard) -> Result<Absorbed, OtherShape> {
+        let (fragments, fragment_bytes) = (self.shape.fragments(), self.shape.fragment_bytes());
+        let (got_fragments, got_bytes) = (shard.coefficients().len(), shard.payload().len());
+        if got_fragments != usize::from(fragments) || got_bytes != fragment_bytes as usize {
+            return Err(OtherShape { fragments, fragment_bytes, got_fragments, got_bytes });
+        }
         if !self.elimination.insert(shard.coefficients()) {
-            return Absorbed::Redundant;
+            return Ok(Absorbed::Redundant);
         }
         self.held.push(shard);
-        Absorbed::Innovative
+        Ok(Absorbed::Innovative)
     }
 
     /// Returns how many independent shards are held.
@@ -111,53 +160,83 @@ impl Decoder {
         &self.held
     }
 
-    /// Returns the work of decoding once the rank is full. It shares the payloads with the
-    /// decoder and costs little to make; running it is what takes time.
-    pub fn task(&self) -> Option<DecodeTask> {
-        let inverse = self.elimination.inverse()?;
-        let payloads = self.held.iter().map(|shard| shard.payload().clone()).collect();
-        Some(DecodeTask { shape: self.shape, inverse, payloads })
+    /// Computes the first `payload_bytes` bytes of the fragments, or all, if there are fewer, into
+    /// a buffer of `pool`.
+    ///
+    /// It takes `fragments² · fragment_bytes` products at most; a fragment that was received as it
+    /// is, is copied. The decoder is only read, so this may run on another thread, behind an
+    /// `Arc`, while it recodes.
+    ///
+    /// # Errors
+    ///
+    /// When the rank is not full.
+    pub fn decode(&self, payload_bytes: u64, pool: &Pool) -> Result<Decoded, NotFull> {
+        self.full()?;
+        let fragment_bytes = self.shape.fragment_bytes() as usize;
+        let mut payload = pool.take(payload_bytes.min(self.shape.generation_bytes()) as usize);
+        for shard in &self.held {
+            let Some(index) = shard.plain() else { continue };
+            let Some(fragment) = payload.chunks_mut(fragment_bytes).nth(index) else { continue };
+            fragment.copy_from_slice(&shard.payload()[..fragment.len()]);
+        }
+        self.decode_missing(&mut payload)?;
+        Ok(Decoded::new(payload))
     }
 
-    /// Returns a random combination of everything held, `None` when nothing is.
+    /// Computes those fragments of `payload` that were not received as they are, and leaves the
+    /// others, which the caller has put in their place or needs no more.
     ///
-    /// The weights are bytes of `rng`; when all of them are zero, the first one is 1 instead. The
-    /// shards held are independent, so the resulting coefficient vector is never zero.
-    pub fn recipe(&self, rng: &mut impl Rng) -> Option<Recipe> {
-        if self.held.is_empty() {
-            return None;
+    /// Nobody vouched for the bytes, see [`Decoded`]: check them before any use. A payload shorter
+    /// than the fragments together is computed as far as it reaches; what is behind the fragments
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the rank is not full.
+    pub fn decode_missing(&self, payload: &mut [u8]) -> Result<(), NotFull> {
+        self.full()?;
+        let fragment_bytes = self.shape.fragment_bytes() as usize;
+        let mut fragments: [&mut [u8]; FRAGMENTS_MAX as usize] =
+            std::array::from_fn(|_| &mut [][..]);
+        for (slot, fragment) in fragments.iter_mut().zip(payload.chunks_mut(fragment_bytes)) {
+            *slot = fragment;
         }
-        let mut weights = vec![0; self.held.len()];
-        rng.fill_bytes(&mut weights);
-        if weights.iter().all(|&weight| weight == 0) {
-            weights[0] = 1;
+        let mut whole = Outputs::new();
+        let mut cut = None;
+        for (index, weights) in self.elimination.inverse() {
+            let fragment = std::mem::take(&mut fragments[index]);
+            if plain(weights).is_some() {
+                continue;
+            }
+            if fragment.len() == fragment_bytes {
+                whole.push(weights, fragment);
+            } else if !fragment.is_empty() {
+                cut = Some((weights, fragment));
+            }
         }
-        let sources: Vec<(u8, &[u8])> = weights
-            .iter()
-            .zip(&self.held)
-            .map(|(&weight, shard)| (weight, shard.coefficients().as_ref()))
-            .collect();
-        let mut coefficients = vec![0; usize::from(self.shape.fragments())];
-        Kernel::best().combine(&mut coefficients, &sources);
-        Some(Recipe { weights, coefficients: coefficients.into() })
+        let sources = self.sources(fragment_bytes);
+        self.kernel.product(whole.as_mut_slice(), sources.as_slice());
+        // At most one fragment is cut by the end of the payload; those behind it are not needed.
+        if let Some((weights, fragment)) = cut {
+            let sources = self.sources(fragment.len());
+            self.kernel.combine(fragment, weights, sources.as_slice());
+        }
+        Ok(())
     }
 
-    /// Writes the columns `range` of a recoded shard over `out`.
-    ///
-    /// # Panics
-    ///
-    /// When the recipe asks for more shards than are held, so that it is another decoder's; when
-    /// the range goes beyond a fragment; or when `out` is not as long as the range.
-    pub fn write_range(&self, recipe: &Recipe, range: Range<usize>, out: &mut [u8]) {
-        columns::assert_range(&range, self.shape.fragment_bytes(), out);
-        assert!(
-            recipe.weights.len() <= self.held.len(),
-            "a recipe of {} shards for a decoder that holds {}",
-            recipe.weights.len(),
-            self.held.len()
-        );
-        let payloads = self.held.iter().map(|shard| shard.payload().as_ref());
-        columns::combine(out, &range, &recipe.weights, payloads);
+    /// Returns the first `columns` of all payloads, in the order in which the rows of the inverse
+    /// have their weights. Payloads are only read in that order; nothing is moved.
+    fn sources(&self, columns: usize) -> Slices<'_> {
+        let mut sources = [&[][..]; FRAGMENTS_MAX as usize];
+        for (shard, &pivot) in self.held.iter().zip(self.elimination.pivots()) {
+            sources[usize::from(pivot)] = &shard.payload()[..columns];
+        }
+        sources.into_iter().take(self.held.len()).collect()
+    }
+
+    fn full(&self) -> Result<(), NotFull> {
+        let (rank, fragments) = (self.rank(), self.shape.fragments());
+        if rank == fragments { Ok(()) } else { Err(NotFull { rank, fragments }) }
     }
 }
 

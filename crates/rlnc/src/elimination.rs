@@ -1,85 +1,118 @@
-//! Gauss-Jordan elimination of coefficient vectors as they come.
+//! Gauss-Jordan elimination of coefficient vectors as they come, in place.
 
 use gf256::{Kernel, inverse};
 
+/// Rows are multiples of this, so that they are whole vectors of every kernel.
+const ROW_STEP_BYTES: usize = 64;
+
 /// The coefficient vectors taken so far, eliminated against each other.
 ///
-/// Each row holds two halves of `width` bytes. The left half is a combination of the vectors
-/// taken, reduced so that its first coefficient other than zero, its pivot, is 1, and every other
-/// row has zero there. The right half says which combination: byte `n` is the weight of vector
-/// `n`. At full rank the left halves are the unit matrix and the right halves the inverse.
+/// Every vector taken has a *pivot*: a column in which its row is 1 and every other row is 0. What
+/// stands in a pivot's column would therefore say nothing, and the room serves another purpose: in
+/// row `i`, the column of the pivot of vector `n` holds the weight of vector `n` in row `i`. So
+/// with `r` vectors taken, row `i` says, for the columns that are nobody's pivot, what the
+/// combination has there; for the others, which combination it is. At full rank all columns are
+/// pivots, and the rows are the inverse.
+///
+/// Nothing is allocated after [`Elimination::new`], unless the width grows.
 #[derive(Clone, Debug)]
 pub(crate) struct Elimination {
+    kernel: Kernel,
     width: usize,
-    /// Ordered by pivot.
-    rows: Vec<Row>,
-}
-
-#[derive(Clone, Debug)]
-struct Row {
-    pivot: usize,
-    halves: Vec<u8>,
+    /// Bytes of a row: the width and zeros.
+    stride: usize,
+    /// One row for each vector taken, in the order in which they came, and room for the others.
+    rows: Vec<u8>,
+    /// The pivot of each vector taken.
+    pivots: Vec<u16>,
+    /// 255 in the columns that are nobody's pivot, 0 in the others.
+    free: Vec<u8>,
+    /// The row of a vector that may be taken.
+    candidate: Vec<u8>,
+    /// One factor for each row.
+    factors: Vec<u8>,
 }
 
 impl Elimination {
-    pub(crate) fn new(width: usize) -> Self {
-        Self { width, rows: Vec::new() }
+    pub(crate) fn new(kernel: Kernel, width: usize) -> Self {
+        let (rows, pivots, free) = (Vec::new(), Vec::new(), Vec::new());
+        let (candidate, factors) = (Vec::new(), Vec::new());
+        let mut elimination =
+            Self { kernel, width, stride: 0, rows, pivots, free, candidate, factors };
+        elimination.clear(width);
+        elimination
+    }
+
+    /// Forgets everything and begins anew with vectors of this width.
+    pub(crate) fn clear(&mut self, width: usize) {
+        self.width = width;
+        self.stride = width.next_multiple_of(ROW_STEP_BYTES);
+        // What stood in the rows stays: a row is written whole before it is read.
+        self.rows.resize(width * self.stride, 0);
+        self.pivots.clear();
+        self.pivots.reserve(width);
+        self.factors.reserve(width);
+        self.free.clear();
+        self.free.resize(width, u8::MAX);
+        self.free.resize(self.stride, 0);
+        self.candidate.clear();
+        self.candidate.resize(self.stride, 0);
     }
 
     /// Returns how many independent vectors were taken.
     pub(crate) fn rank(&self) -> usize {
-        self.rows.len()
+        self.pivots.len()
     }
 
     /// Takes a vector if it is independent of those taken before; says whether it is.
     pub(crate) fn insert(&mut self, coefficients: &[u8]) -> bool {
-        if self.rank() == self.width {
+        let rank = self.rank();
+        if rank == self.width {
             return false;
         }
-        let mut halves = self.reduce(coefficients);
-        let Some(pivot) = halves[..self.width].iter().position(|&value| value != 0) else {
-            return false;
-        };
-        let kernel = Kernel::best();
-        let scale = inverse(halves[pivot]).expect("the pivot is not zero, and only zero has none");
-        kernel.scale(&mut halves, scale);
-        for row in &mut self.rows {
-            let factor = row.halves[pivot];
-            if factor != 0 {
-                kernel.axpy(&mut row.halves, factor, &halves);
-            }
-        }
-        let place = self.rows.partition_point(|row| row.pivot < pivot);
-        self.rows.insert(place, Row { pivot, halves });
+        self.reduce(coefficients);
+        let is_pivot = |column: &usize| self.free[*column] != 0 && self.candidate[*column] != 0;
+        let Some(pivot) = (0..self.width).find(is_pivot) else { return false };
+        let scale = inverse(self.candidate[pivot]).expect("zero alone has no inverse");
+        self.kernel.scale(&mut self.candidate, scale);
+
+        let (rows, rest) = self.rows.split_at_mut(rank * self.stride);
+        self.factors.clear();
+        self.factors.extend(rows.iter().skip(pivot).step_by(self.stride));
+        // A row has its factor `f` in the pivot's column. That goes, and the weight `f · scale` of
+        // the new vector takes its place: `f + f · (scale + 1)`.
+        self.candidate[pivot] = scale ^ 1;
+        self.kernel.axpy_rows(rows, &self.factors, &self.candidate);
+        self.candidate[pivot] = scale;
+        rest[..self.stride].copy_from_slice(&self.candidate);
+        self.pivots.push(pivot as u16);
+        self.free[pivot] = 0;
         true
     }
 
-    /// Returns the inverse of the matrix of the vectors taken, row by row, once it has one: row
-    /// `n` holds the weights by which the vectors taken add up to unit vector `n`.
-    pub(crate) fn inverse(&self) -> Option<Vec<u8>> {
-        if self.rank() < self.width {
-            return None;
+    /// Writes the row of a vector, with all rows taken off of it, to the candidate.
+    fn reduce(&mut self, coefficients: &[u8]) {
+        // A row has zeros at the pivots of the others, so what is taken off of one changes nothing
+        // of what has to be taken off of another: all at once.
+        self.factors.clear();
+        self.factors.extend(self.pivots.iter().map(|&pivot| coefficients[usize::from(pivot)]));
+        let rows = &self.rows[..self.rank() * self.stride];
+        self.kernel.combine_rows(&mut self.candidate, &self.factors, rows);
+        let own = coefficients.iter().zip(&self.free).map(|(value, free)| value & free);
+        for (value, own) in self.candidate.iter_mut().zip(own) {
+            *value ^= own;
         }
-        let rights = self.rows.iter().map(|row| &row.halves[self.width..]);
-        Some(rights.flatten().copied().collect())
     }
 
-    /// Returns both halves of a new row, with zeros at the pivots of all rows.
-    fn reduce(&self, coefficients: &[u8]) -> Vec<u8> {
-        let mut candidate = vec![0; 2 * self.width];
-        candidate[..self.width].copy_from_slice(coefficients);
-        candidate[self.width + self.rank()] = 1;
-        // Rows have zeros at each other's pivots, so what is taken off of one changes nothing of
-        // what has to be taken off of another: all at once.
-        let mut sources: Vec<(u8, &[u8])> = self
-            .rows
-            .iter()
-            .map(|row| (coefficients[row.pivot], row.halves.as_slice()))
-            .filter(|&(factor, _)| factor != 0)
-            .collect();
-        sources.push((1, &candidate));
-        let mut reduced = vec![0; 2 * self.width];
-        Kernel::best().combine(&mut reduced, &sources);
-        reduced
+    /// Returns the column of the pivot of each vector taken, in the order in which they came.
+    pub(crate) fn pivots(&self) -> &[u16] {
+        &self.pivots
+    }
+
+    /// Returns each row of the inverse, once there is one, with the fragment that it gives. The
+    /// weight of vector `n` stands in the column of its pivot.
+    pub(crate) fn inverse(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let rows = self.rows.chunks_exact(self.stride).map(|row| &row[..self.width]);
+        self.pivots.iter().map(|&pivot| usize::from(pivot)).zip(rows)
     }
 }

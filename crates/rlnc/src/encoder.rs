@@ -6,7 +6,14 @@ use bytes::Bytes;
 use gf256::Kernel;
 use thiserror::Error;
 
-use crate::{Shape, Shard, ShardError, columns};
+use crate::{
+    Shape, Shard, ShardError,
+    columns::{self, Outputs, Slices},
+    shard::{is_zero, plain},
+};
+
+/// The most shards of a batch.
+pub const BATCH_SHARDS_MAX: usize = 256;
 
 /// Makes shards of a payload that is there whole.
 ///
@@ -32,6 +39,7 @@ use crate::{Shape, Shard, ShardError, columns};
 /// ```
 #[derive(Clone)]
 pub struct Encoder {
+    kernel: Kernel,
     shape: Shape,
     payload: Bytes,
 }
@@ -52,6 +60,40 @@ pub enum EncoderError {
     },
 }
 
+/// Why a batch of shards cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BatchError {
+    /// More than [`BATCH_SHARDS_MAX`] shards.
+    #[error("a batch of {0} shards: there may be {BATCH_SHARDS_MAX}")]
+    Shards(usize),
+    /// Coefficients for another number of shards.
+    #[error("{got} coefficients for {shards} shards: there must be {expected}")]
+    Coefficients {
+        /// The number of shards.
+        shards: usize,
+        /// The number of coefficients that they have together.
+        expected: usize,
+        /// The number of coefficients.
+        got: usize,
+    },
+    /// Every coefficient of a shard is zero, so it would say nothing.
+    #[error("shard {shard} has a coefficient vector of zeros")]
+    ZeroCoefficients {
+        /// Which one, counted from 0.
+        shard: usize,
+    },
+    /// The room for a shard is not as long as a fragment.
+    #[error("{got} bytes of room for shard {shard}: there must be {expected}")]
+    ShardBytes {
+        /// Which one, counted from 0.
+        shard: usize,
+        /// The length of a fragment.
+        expected: usize,
+        /// The length of the room.
+        got: usize,
+    },
+}
+
 impl Encoder {
     /// Returns an encoder of the payload in this shape.
     ///
@@ -59,6 +101,15 @@ impl Encoder {
     ///
     /// When the payload is empty or longer than the shape's fragments together.
     pub fn new(shape: Shape, payload: Bytes) -> Result<Self, EncoderError> {
+        Self::with_kernel(shape, payload, Kernel::best())
+    }
+
+    /// Returns an encoder that computes by this kernel, for comparisons.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_kernel(shape: Shape, payload: Bytes, kernel: Kernel) -> Result<Self, EncoderError> {
         let (payload_bytes, generation_bytes) = (payload.len() as u64, shape.generation_bytes());
         if payload.is_empty() {
             return Err(EncoderError::EmptyPayload);
@@ -66,7 +117,7 @@ impl Encoder {
         if payload_bytes > generation_bytes {
             return Err(EncoderError::PayloadTooLong { payload_bytes, generation_bytes });
         }
-        Ok(Self { shape, payload })
+        Ok(Self { kernel, shape, payload })
     }
 
     /// Returns how the payload is cut.
@@ -93,26 +144,71 @@ impl Encoder {
             "{} coefficients for {fragments} fragments",
             coefficients.len()
         );
-        let kernel = Kernel::best();
-        let weighted = coefficients.iter().enumerate().filter(|&(_, &weight)| weight != 0);
-        let mut whole = Vec::with_capacity(coefficients.len());
-        let mut cut = None;
-        for (index, &weight) in weighted {
-            let columns = self.columns(index, &range);
-            if columns.len() == range.len() {
-                whole.push((weight, columns));
-            } else if !columns.is_empty() {
-                cut = Some((weight, columns));
-            }
-        }
-        kernel.combine(out, &whole);
-        // At most one fragment is cut by the end of the payload; those behind it are empty.
-        if let Some((weight, columns)) = cut {
-            kernel.axpy(&mut out[..columns.len()], weight, columns);
+        let (whole, cut) = self.reach(&range);
+        let sources = self.fragments(whole);
+        columns::combine(self.kernel, out, &range, &coefficients[..whole], sources);
+        if let Some((cut, columns)) = cut {
+            self.kernel.axpy(&mut out[..columns.len()], coefficients[cut], columns);
         }
     }
 
-    /// Returns the shard with these coefficients.
+    /// Writes several shards, each over an `out` of its own, reading the payload about once for
+    /// all of them. `coefficients` are their vectors, one behind the other.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use rlnc::{Encoder, Shape};
+    ///
+    /// let shape = Shape::new(2, 2).unwrap();
+    /// let encoder = Encoder::new(shape, Bytes::from_static(b"abcd")).unwrap();
+    /// let (mut first, mut second) = ([0; 2], [0; 2]);
+    /// encoder.write_batch(&[1, 0, 1, 1], &mut [&mut first, &mut second]).unwrap();
+    /// assert_eq!((first, second), (*b"ab", [b'a' ^ b'c', b'b' ^ b'd']));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there are more than [`BATCH_SHARDS_MAX`] shards, when there are not as many
+    /// coefficients as they have together, when a vector is zero, or when an `out` is not as long
+    /// as a fragment. Nothing is written then.
+    pub fn write_batch(
+        &self,
+        coefficients: &[u8],
+        outs: &mut [&mut [u8]],
+    ) -> Result<(), BatchError> {
+        let fragments = usize::from(self.shape.fragments());
+        let fragment_bytes = self.shape.fragment_bytes() as usize;
+        if outs.len() > BATCH_SHARDS_MAX {
+            return Err(BatchError::Shards(outs.len()));
+        }
+        let (expected, got) = (outs.len() * fragments, coefficients.len());
+        if got != expected {
+            return Err(BatchError::Coefficients { shards: outs.len(), expected, got });
+        }
+        if let Some(shard) = coefficients.chunks_exact(fragments).position(is_zero) {
+            return Err(BatchError::ZeroCoefficients { shard });
+        }
+        if let Some(shard) = outs.iter().position(|out| out.len() != fragment_bytes) {
+            let got = outs[shard].len();
+            return Err(BatchError::ShardBytes { shard, expected: fragment_bytes, got });
+        }
+        let (whole, cut) = self.reach(&(0..fragment_bytes));
+        let sources: Slices<'_> = self.fragments(whole).collect();
+        let mut outputs = Outputs::new();
+        for (weights, out) in coefficients.chunks_exact(fragments).zip(&mut *outs) {
+            outputs.push(&weights[..whole], out);
+        }
+        self.kernel.product(outputs.as_mut_slice(), sources.as_slice());
+        if let Some((cut, columns)) = cut {
+            for (weights, out) in coefficients.chunks_exact(fragments).zip(outs) {
+                self.kernel.axpy(&mut out[..columns.len()], weights[cut], columns);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the shard with these coefficients. Where it is a plain fragment, its payload is a
+    /// slice of the encoder's; only a fragment that the payload's end cuts is copied.
     ///
     /// # Errors
     ///
@@ -123,17 +219,49 @@ impl Encoder {
         if coefficients.len() != expected {
             return Err(ShardError::CoefficientBytes { expected, got: coefficients.len() });
         }
+        if let Some(index) = plain(&coefficients) {
+            let start = index * fragment_bytes;
+            if start + fragment_bytes <= self.payload.len() {
+                let payload = self.payload.slice(start..start + fragment_bytes);
+                return Shard::parse(self.shape, coefficients, payload);
+            }
+        }
         let mut payload = vec![0; fragment_bytes];
         self.write_range(&coefficients, 0..fragment_bytes, &mut payload);
         Shard::parse(self.shape, coefficients, payload.into())
     }
 
-    /// Returns the part of the columns `range` of fragment `index` that the payload reaches.
-    fn columns(&self, index: usize, range: &Range<usize>) -> &[u8] {
-        let start = index.saturating_mul(self.shape.fragment_bytes() as usize);
-        let end = self.payload.len();
-        let reach = |column: usize| start.saturating_add(column).min(end);
-        &self.payload[reach(range.start)..reach(range.end)]
+    /// Returns the fragment number `index` as a shard: what a systematic code sends first.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such fragment.
+    pub fn systematic(&self, index: u16) -> Result<Shard, ShardError> {
+        let fragments = self.shape.fragments();
+        if index >= fragments {
+            return Err(ShardError::NoFragment { index, fragments });
+        }
+        let mut unit = vec![0; usize::from(fragments)];
+        unit[usize::from(index)] = 1;
+        self.shard(unit.into())
+    }
+
+    /// Returns how many fragments the payload fills in the columns `range`, and what it has in
+    /// them of the one behind these, if anything.
+    fn reach(&self, range: &Range<usize>) -> (usize, Option<(usize, &[u8])>) {
+        let fragment_bytes = self.shape.fragment_bytes() as usize;
+        let complete = self.payload.len() / fragment_bytes;
+        let rest = &self.payload[complete * fragment_bytes..];
+        if rest.len() >= range.end && complete < usize::from(self.shape.fragments()) {
+            return (complete + 1, None);
+        }
+        let columns = rest.get(range.start..).unwrap_or(&[]);
+        (complete, (!columns.is_empty()).then_some((complete, columns)))
+    }
+
+    /// Returns the first `count` fragments; the last one may be cut.
+    fn fragments(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        self.payload.chunks(self.shape.fragment_bytes() as usize).take(count)
     }
 }
 
@@ -144,6 +272,6 @@ impl fmt::Debug for Encoder {
             .debug_struct("Encoder")
             .field("shape", &self.shape)
             .field("payload_bytes", &self.payload.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 /// A random combination of held shards: their weights and the coefficient vector that results.
 ///
-/// It comes from [`Decoder::recipe`](crate::Decoder::recipe), and
+/// It comes from [`Decoder::recipe`](crate::Decoder::recipe) or
+/// [`Decoder::sparse_recipe`](crate::Decoder::sparse_recipe), and
 /// [`Decoder::write_range`](crate::Decoder::write_range) of the same decoder turns it into bytes.
 /// It stays valid while more shards are absorbed.
 #[derive(Clone, Debug, PartialEq, Eq)]

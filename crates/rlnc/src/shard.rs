@@ -36,6 +36,14 @@ pub enum ShardError {
         /// The length of the payload.
         got: usize,
     },
+    /// There is no fragment of this number.
+    #[error("no fragment {index}: this generation has {fragments}, counted from 0")]
+    NoFragment {
+        /// The number asked for.
+        index: u16,
+        /// The number of fragments.
+        fragments: u16,
+    },
     /// Every coefficient is zero, so the shard says nothing.
     #[error("a coefficient vector of zeros: at least one must be another number")]
     ZeroCoefficients,
@@ -69,7 +77,7 @@ impl Shard {
         if payload.len() != expected {
             return Err(ShardError::PayloadBytes { expected, got: payload.len() });
         }
-        if coefficients.iter().all(|&coefficient| coefficient == 0) {
+        if is_zero(&coefficients) {
             return Err(ShardError::ZeroCoefficients);
         }
         Ok(Self { coefficients, payload })
@@ -80,9 +88,28 @@ impl Shard {
         &self.coefficients
     }
 
+    /// Returns which fragment the payload is as it is, if it is one.
+    pub fn plain(&self) -> Option<usize> {
+        plain(&self.coefficients)
+    }
+
     /// Returns the combination itself, as long as a fragment.
     pub const fn payload(&self) -> &Bytes {
         &self.payload
+    }
+}
+
+/// Returns whether every coefficient is zero.
+pub(crate) fn is_zero(coefficients: &[u8]) -> bool {
+    coefficients.iter().all(|&coefficient| coefficient == 0)
+}
+
+/// Returns the place of the 1 in a vector of one 1 and zeros.
+pub(crate) fn plain(coefficients: &[u8]) -> Option<usize> {
+    let mut used = coefficients.iter().enumerate().filter(|&(_, &coefficient)| coefficient != 0);
+    match (used.next(), used.next()) {
+        (Some((index, 1)), None) => Some(index),
+        _ => None,
     }
 }
 

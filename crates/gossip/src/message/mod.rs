@@ -62,7 +62,7 @@ pub(crate) enum Phase {
     /// Shards are missing.
     Open(Decoder),
     /// None is missing; the payload is being decoded and checked.
-    Decoding(Decoder),
+    Decoding(Arc<Decoder>),
     /// Verified.
     Complete(Encoder),
 }
@@ -112,8 +112,8 @@ impl<P: PeerName> Message<P> {
     /// Returns how many independent shards are held.
     pub(crate) fn rank(&self) -> u16 {
         match &self.phase {
-            Phase::Open(decoder) | Phase::Decoding(decoder) => decoder.rank(),
-            Phase::Complete(_) => self.shape.fragments(),
+            Phase::Open(decoder) => decoder.rank(),
+            Phase::Decoding(_) | Phase::Complete(_) => self.shape.fragments(),
         }
     }
 
@@ -162,15 +162,30 @@ fn begin(
         return Some(Sending { start, source: Source::Held(shard.row), offset: 0 });
     }
     link.coded_due = link.coded_due.checked_sub(1)?;
-    let (coefficients, source) = match phase {
-        Phase::Open(decoder) | Phase::Decoding(decoder) => {
+    let (coefficients, source) = match phase.decoder() {
+        Some(decoder) => {
             let recipe = decoder.recipe(rng)?;
-            (Bytes::copy_from_slice(recipe.coefficients()), Source::Recoded(recipe))
+            (recipe.coefficients().clone(), Source::Recoded(recipe))
         }
-        Phase::Complete(_) => (random_coefficients(shape, rng), Source::Fragments),
+        None => (random_coefficients(shape, rng), Source::Fragments),
     };
     let start = ShardStart { publisher_index: None, coefficients };
     Some(Sending { start, source, offset: 0 })
+}
+
+/// Returns the bytes of a shard made of those held.
+fn read_held(decoder: &Decoder, sending: &Sending, range: Range<usize>) -> Bytes {
+    match &sending.source {
+        Source::Held(row) => decoder.held()[*row].payload().slice(range),
+        Source::Recoded(recipe) => {
+            let mut bytes = BytesMut::zeroed(range.len());
+            decoder.write_range(recipe, range, &mut bytes);
+            bytes.freeze()
+        }
+        Source::Fragments => {
+            unreachable!("fragments are there only when the message is complete, for good")
+        }
+    }
 }
 
 fn random_coefficients(shape: Shape, rng: &mut impl Rng) -> Bytes {
@@ -183,23 +198,25 @@ fn random_coefficients(shape: Shape, rng: &mut impl Rng) -> Bytes {
 }
 
 impl Phase {
+    /// Returns the shards, until the message is complete.
+    fn decoder(&self) -> Option<&Decoder> {
+        match self {
+            Self::Open(decoder) => Some(decoder),
+            Self::Decoding(decoder) => Some(decoder),
+            Self::Complete(_) => None,
+        }
+    }
+
     /// Returns the bytes of a shard in the columns `range`. A shard held as it is, is not copied.
     fn read(&self, sending: &Sending, range: Range<usize>) -> Bytes {
-        let mut bytes = BytesMut::zeroed(range.len());
-        match (self, &sending.source) {
-            (Self::Complete(encoder), _) => {
+        match self {
+            Self::Complete(encoder) => {
+                let mut bytes = BytesMut::zeroed(range.len());
                 encoder.write_range(&sending.start.coefficients, range, &mut bytes);
+                bytes.freeze()
             }
-            (Self::Open(decoder) | Self::Decoding(decoder), Source::Held(row)) => {
-                return decoder.held()[*row].payload().slice(range);
-            }
-            (Self::Open(decoder) | Self::Decoding(decoder), Source::Recoded(recipe)) => {
-                decoder.write_range(recipe, range, &mut bytes);
-            }
-            (Self::Open(_) | Self::Decoding(_), Source::Fragments) => {
-                unreachable!("fragments are there only when the message is complete, for good")
-            }
+            Self::Open(decoder) => read_held(decoder, sending, range),
+            Self::Decoding(decoder) => read_held(decoder, sending, range),
         }
-        bytes.freeze()
     }
 }

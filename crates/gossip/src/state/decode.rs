@@ -1,6 +1,6 @@
 //! A message that has all its shards: decoded, checked, delivered; or found polluted.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rlnc::{Decoder, Encoder};
@@ -22,15 +22,18 @@ impl<P: PeerName> State<P> {
     pub(super) fn decode(&mut self, now: Instant, hash: HeaderHash, peer: P) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let Phase::Open(decoder) = &mut message.phase else { return };
-        let Some(task) = decoder.task() else { return };
-        let decoder = std::mem::replace(decoder, Decoder::new(message.shape));
-        message.phase = Phase::Decoding(decoder);
+        if !decoder.is_full() {
+            return;
+        }
+        let decoder = Arc::new(std::mem::replace(decoder, Decoder::new(message.shape)));
+        message.phase = Phase::Decoding(Arc::clone(&decoder));
         message.completed_by = Some(peer);
         for link in message.links.values_mut() {
             link.receiving = None;
         }
         let payload_bytes = message.payload_bytes();
-        let job = Job::Decode { task, payload_bytes, claimed: message.signed.header.message };
+        let claimed = message.signed.header.message;
+        let job = Job::Decode { decoder, pool: self.pool.clone(), payload_bytes, claimed };
         if payload_bytes < self.config.job_threshold_bytes {
             let outcome = job.run();
             self.on_decoded(now, hash, outcome);

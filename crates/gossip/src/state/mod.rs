@@ -18,6 +18,7 @@ use std::{
 };
 
 use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
+use rlnc::Pool;
 
 use crate::{
     Config, ConfigError, Fault, HeaderHash, Input, Keys, MessageId, Output, PeerName, PublisherId,
@@ -78,6 +79,8 @@ pub struct State<P> {
     dropped: Recent<HeaderHash>,
     repairs: Repairs<P>,
     jobs: Jobs,
+    /// Where the buffers of decoded payloads come from and go back to.
+    pool: Pool,
     /// Own messages of which not even one copy has left yet, and their bytes.
     leaving: BTreeMap<HeaderHash, u64>,
     /// Bytes of own messages being hashed or in `leaving`.
@@ -120,6 +123,7 @@ impl<P: PeerName> State<P> {
             dropped: Recent::new(config.seen_ttl, RETIRED_MAX),
             repairs: Repairs::new(),
             jobs: Jobs::default(),
+            pool: Pool::new(config.limits.idle_bytes_max),
             leaving: BTreeMap::new(),
             publishing_bytes: 0,
             publish_waits: false,

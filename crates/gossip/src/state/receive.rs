@@ -314,15 +314,17 @@ impl<P: PeerName> State<P> {
             Err(error) => {
                 let what = match error {
                     ShardError::ZeroCoefficients => "its coefficient vector is zero",
-                    ShardError::CoefficientBytes { .. } | ShardError::PayloadBytes { .. } => {
-                        "its length is wrong"
-                    }
+                    ShardError::CoefficientBytes { .. }
+                    | ShardError::PayloadBytes { .. }
+                    | ShardError::NoFragment { .. } => "its length is wrong",
                 };
                 return self.disconnect(peer, Fault::BadShard { header: hash, what });
             }
         };
         let row = decoder.held().len();
-        let absorbed = decoder.absorb(shard);
+        let Ok(absorbed) = decoder.absorb(shard) else {
+            unreachable!("the shard was parsed for the shape of its message")
+        };
         let (rank, full) = (decoder.rank(), decoder.is_full());
         let held =
             start.publisher_index.filter(|index| message.publisher_shards.contains_key(index));

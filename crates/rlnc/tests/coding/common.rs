@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
-use rlnc::{Decoder, Shard};
+use rlnc::{Decoder, Pool, Shard};
 
 /// Returns a generator for this seed.
 pub(super) fn rng(seed: u64) -> ChaCha12Rng {
@@ -28,5 +28,6 @@ pub(super) fn recoded(decoder: &Decoder, rng: &mut impl Rng) -> Shard {
 
 /// Returns what the decoder decodes to, unchecked.
 pub(super) fn decode(decoder: &Decoder, payload_bytes: u64) -> Bytes {
-    decoder.task().unwrap().run(payload_bytes).verify(|_| true).unwrap().into_bytes()
+    let unchecked = decoder.decode(payload_bytes, &Pool::new(0)).unwrap();
+    unchecked.verify(|_| true).unwrap().into_bytes()
 }

@@ -1,9 +1,11 @@
 //! The work of decoding: its result, where it may run, and what pollution does to it.
 
+use std::sync::Arc;
+
 use crate::common::{decode, payload, recoded, rng};
 use bytes::Bytes;
 use proptest::prelude::*;
-use rlnc::{Absorbed, CoefficientSource, Decoder, Encoder, Polluted, Shape, Shard};
+use rlnc::{Absorbed, CoefficientSource, Decoder, Encoder, Polluted, Pool, Shape, Shard};
 
 /// Returns a decoder at full rank: `plain` fragments as they are, the rest coded.
 fn full(shape: Shape, payload: &Bytes, plain: usize, seed: u8) -> Decoder {
@@ -13,11 +15,13 @@ fn full(shape: Shape, payload: &Bytes, plain: usize, seed: u8) -> Decoder {
     for fragment in 0..plain {
         let mut unit = vec![0; usize::from(shape.fragments())];
         unit[fragment] = 1;
-        assert_eq!(decoder.absorb(encoder.shard(unit.into()).unwrap()), Absorbed::Innovative);
+        assert_eq!(decoder.absorb(encoder.shard(unit.into()).unwrap()), Ok(Absorbed::Innovative));
     }
     let mut index = 0;
     while !decoder.is_full() {
-        let _ = decoder.absorb(encoder.shard(source.coefficients(shape, index).into()).unwrap());
+        let _ = decoder
+            .absorb(encoder.shard(source.coefficients(shape, index).into()).unwrap())
+            .unwrap();
         index += 1;
     }
     decoder
@@ -66,12 +70,16 @@ fn a_length_beyond_the_fragments_gives_all_there_is_padding_included() {
 }
 
 #[test]
-fn a_task_runs_on_another_thread_after_its_decoder_is_gone() {
+fn a_decode_runs_on_another_thread_while_its_decoder_recodes() {
     let payload = payload(3_000, 5);
     let shape = Shape::for_payload(3_000, 8).unwrap();
-    let task = full(shape, &payload, 3, 5).task().unwrap();
-    let decoded = std::thread::spawn(move || task.run(3_000)).join().unwrap();
-    let message = decoded.verify(|bytes| bytes == payload).unwrap();
+    let decoder = Arc::new(full(shape, &payload, 3, 5));
+    let shared = Arc::clone(&decoder);
+    let pool = Pool::new(0);
+    let unchecked =
+        std::thread::spawn(move || shared.decode(3_000, &pool)).join().unwrap().unwrap();
+    assert!(decoder.recipe(&mut rng(1)).is_some());
+    let message = unchecked.verify(|bytes| bytes == payload).unwrap();
     assert_eq!(message.as_ref(), payload);
     assert_eq!(message.into_bytes(), payload);
 }
@@ -85,10 +93,10 @@ fn one_polluted_shard_is_found_by_the_check() {
         let mut decoder = Decoder::new(shape);
         for (index, shard) in sound.held().iter().enumerate() {
             let shard = if index == victim { polluted(shape, shard, 7) } else { shard.clone() };
-            assert_eq!(decoder.absorb(shard), Absorbed::Innovative);
+            assert_eq!(decoder.absorb(shard), Ok(Absorbed::Innovative));
         }
-        let task = decoder.task().unwrap();
-        let error = task.run(1_000).verify(|bytes| bytes == payload).unwrap_err();
+        let unchecked = decoder.decode(1_000, &Pool::new(0)).unwrap();
+        let error = unchecked.verify(|bytes| bytes == payload).unwrap_err();
         assert_eq!(error, Polluted { payload_bytes: 1_000 });
     }
 }
@@ -100,14 +108,15 @@ fn pollution_travels_through_a_relay_and_is_found_behind_it() {
     let mut relay = Decoder::new(shape);
     for (index, shard) in full(shape, &payload, 0, 7).held().iter().enumerate() {
         let shard = if index == 2 { polluted(shape, shard, 0) } else { shard.clone() };
-        assert_eq!(relay.absorb(shard), Absorbed::Innovative);
+        assert_eq!(relay.absorb(shard), Ok(Absorbed::Innovative));
     }
     let mut rng = rng(8);
     let mut receiver = Decoder::new(shape);
     while !receiver.is_full() {
-        let _ = receiver.absorb(recoded(&relay, &mut rng));
+        let _ = receiver.absorb(recoded(&relay, &mut rng)).unwrap();
     }
-    assert!(receiver.task().unwrap().run(1_000).verify(|bytes| bytes == payload).is_err());
+    let unchecked = receiver.decode(1_000, &Pool::new(0)).unwrap();
+    assert!(unchecked.verify(|bytes| bytes == payload).is_err());
 }
 
 proptest! {
@@ -128,7 +137,7 @@ proptest! {
             let mut coefficients = Bytes::from(bytes);
             let payload = coefficients.split_off(usize::from(fragments));
             if let Ok(shard) = Shard::parse(shape, coefficients, payload) {
-                let _ = decoder.absorb(shard);
+                let _ = decoder.absorb(shard).unwrap();
             }
         }
         let fragments = decode(&decoder, shape.generation_bytes());

@@ -2,7 +2,7 @@
 
 use crate::common::rng;
 use bytes::Bytes;
-use rlnc::{Absorbed, CoefficientSource, Decoder, FRAGMENTS_MAX, Shape, Shard};
+use rlnc::{Absorbed, CoefficientSource, Decoder, FRAGMENTS_MAX, OtherShape, Pool, Shape, Shard};
 
 /// Returns the shard of a generation of zeros with these coefficients: all that rank needs.
 fn shard(shape: Shape, coefficients: Vec<u8>) -> Shard {
@@ -17,7 +17,7 @@ fn vectors_to_full_rank(fragments: u16, seed: [u8; 32]) -> u64 {
     let mut decoder = Decoder::new(shape);
     let mut taken = 0;
     while !decoder.is_full() {
-        let _ = decoder.absorb(shard(shape, source.coefficients(shape, taken)));
+        let _ = decoder.absorb(shard(shape, source.coefficients(shape, taken))).unwrap();
         taken += 1;
     }
     taken
@@ -71,7 +71,7 @@ fn no_recipe_has_a_zero_coefficient_vector() {
     let shape = Shape::new(3, 1).unwrap();
     let mut decoder = Decoder::new(shape);
     assert_eq!(decoder.recipe(&mut rng(0)), None);
-    assert_eq!(decoder.absorb(shard(shape, vec![0, 7, 0])), Absorbed::Innovative);
+    assert_eq!(decoder.absorb(shard(shape, vec![0, 7, 0])), Ok(Absorbed::Innovative));
     let mut rng = rng(1);
     for _ in 0..10_000 {
         let recipe = decoder.recipe(&mut rng).unwrap();
@@ -86,24 +86,24 @@ fn a_redundant_shard_is_not_kept() {
     let mut decoder = Decoder::new(shape);
     let first = shard(shape, vec![1, 2, 3]);
     let second = shard(shape, vec![0, 0, 5]);
-    assert_eq!(decoder.absorb(first.clone()), Absorbed::Innovative);
-    assert_eq!(decoder.absorb(second.clone()), Absorbed::Innovative);
+    assert_eq!(decoder.absorb(first.clone()), Ok(Absorbed::Innovative));
+    assert_eq!(decoder.absorb(second.clone()), Ok(Absorbed::Innovative));
     for redundant in [vec![1, 2, 3], vec![2, 4, 6], vec![1, 2, 0], vec![0, 0, 1]] {
-        assert_eq!(decoder.absorb(shard(shape, redundant)), Absorbed::Redundant);
+        assert_eq!(decoder.absorb(shard(shape, redundant)), Ok(Absorbed::Redundant));
     }
     assert_eq!(decoder.held(), [first, second]);
     assert_eq!((decoder.rank(), decoder.is_full()), (2, false));
-    assert!(decoder.task().is_none());
+    assert!(decoder.decode(1, &Pool::new(0)).is_err());
 }
 
 #[test]
 fn at_full_rank_every_shard_is_redundant() {
     let shape = Shape::new(2, 1).unwrap();
     let mut decoder = Decoder::new(shape);
-    assert!(decoder.absorb(shard(shape, vec![1, 1])).is_innovative());
-    assert!(decoder.absorb(shard(shape, vec![1, 2])).is_innovative());
+    assert!(decoder.absorb(shard(shape, vec![1, 1])).unwrap().is_innovative());
+    assert!(decoder.absorb(shard(shape, vec![1, 2])).unwrap().is_innovative());
     assert!(decoder.is_full());
-    assert!(!decoder.absorb(shard(shape, vec![9, 200])).is_innovative());
+    assert!(!decoder.absorb(shard(shape, vec![9, 200])).unwrap().is_innovative());
     assert_eq!(decoder.held().len(), 2);
 }
 
@@ -114,13 +114,23 @@ fn a_held_payload_is_the_one_received_and_no_copy() {
     let at = payload.as_ptr();
     let mut decoder = Decoder::new(shape);
     let shard = Shard::parse(shape, Bytes::from_static(&[3, 4]), payload).unwrap();
-    assert!(decoder.absorb(shard).is_innovative());
+    assert!(decoder.absorb(shard).unwrap().is_innovative());
     assert_eq!(decoder.held()[0].payload().as_ptr(), at);
 }
 
 #[test]
-#[should_panic(expected = "a shard for (fragments, fragment bytes) (3, 1)")]
-fn a_shard_parsed_for_another_shape_is_refused() {
+fn a_shard_parsed_for_another_shape_is_refused_with_both_shapes() {
     let mut decoder = Decoder::new(Shape::new(2, 1).unwrap());
-    let _ = decoder.absorb(shard(Shape::new(3, 1).unwrap(), vec![1, 2, 3]));
+    for (fragments, fragment_bytes) in [(3, 1), (2, 9), (1, 1)] {
+        let other = Shape::new(fragments, fragment_bytes).unwrap();
+        let shard = shard(other, vec![1; fragments.into()]);
+        let expected = OtherShape {
+            fragments: 2,
+            fragment_bytes: 1,
+            got_fragments: fragments.into(),
+            got_bytes: fragment_bytes as usize,
+        };
+        assert_eq!(decoder.absorb(shard), Err(expected));
+    }
+    assert_eq!(decoder.rank(), 0);
 }
