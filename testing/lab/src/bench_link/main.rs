@@ -85,7 +85,7 @@ fn bench(options: &Options) -> Result<()> {
     let text = report::text(options, &rows);
     println!("{text}");
     if let Some(path) = &options.write {
-        report::write(path, &text)?;
+        ::report::write_section(path, "bench-link", &text)?;
     }
     Ok(())
 }

@@ -1,13 +1,10 @@
 //! The table, on the screen and in the documentation.
 
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use ::report::{date, kernel, machine};
 
 use crate::{Options, measure::Figures};
-
-const BEGIN: &str = "<!-- bench-link -->";
-const END: &str = "<!-- /bench-link -->";
 
 /// The targets: delay of the 99th of 100 frames, and goodput beside that without windows.
 const P99_MAX_MS: f64 = 25.0;
@@ -60,39 +57,4 @@ pub(crate) fn text(options: &Options, rows: &[Row]) -> String {
         }
     }
     text
-}
-
-/// Replaces the section between the marks in `path`; puts one at the end if there is none.
-pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
-    let held = std::fs::read_to_string(path).unwrap_or_default();
-    let section = format!("{BEGIN}\n{text}{END}");
-    let whole = match (held.find(BEGIN), held.find(END)) {
-        (Some(begin), Some(end)) if begin < end => {
-            format!("{}{section}{}", &held[..begin], &held[end + END.len()..])
-        }
-        _ => {
-            format!("{held}\n## Frame delay over a shaped link\n\n`make bench-link`\n\n{section}\n")
-        }
-    };
-    std::fs::write(path, whole).with_context(|| format!("{} is not written", path.display()))
-}
-
-fn date() -> String {
-    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
-    output.map_or_else(
-        |_| "an unknown day".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
-}
-
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores of {}", name.unwrap_or("an unknown processor"))
-}
-
-fn kernel() -> String {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("Linux {}", release.trim())
 }
