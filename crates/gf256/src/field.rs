@@ -35,9 +35,24 @@ pub const fn mul(a: u8, b: u8) -> u8 {
 /// assert_eq!(gf256::inverse(0), None);
 /// ```
 pub const fn inverse(a: u8) -> Option<u8> {
-    if a == 0 {
-        return None;
+    if a == 0 { None } else { Some(INVERSES[a as usize]) }
+}
+
+/// The inverse of every element; zero stands in the place of the one that has none.
+static INVERSES: [u8; 256] = inverses();
+
+const fn inverses() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut element = 1;
+    while element < 256 {
+        table[element] = power_254(element as u8);
+        element += 1;
     }
+    table
+}
+
+/// Returns `a²⁵⁴`.
+const fn power_254(a: u8) -> u8 {
     // The 255 elements other than zero are a group, so a^255 = 1 and a^254 is the inverse.
     // 254 = 2 + 4 + 8 + 16 + 32 + 64 + 128.
     let mut power = a;
@@ -48,7 +63,7 @@ pub const fn inverse(a: u8) -> Option<u8> {
         product = mul(product, power);
         doublings += 1;
     }
-    Some(product)
+    product
 }
 
 /// Returns `a · x`: a shift, reduced where it overflows.

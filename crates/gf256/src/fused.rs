@@ -15,11 +15,13 @@ use crate::{
 };
 
 /// What stays in the second-level cache while all outputs are computed over a block of columns.
-const CACHE_BYTES: usize = 512 * 1024;
+const CACHE_BYTES: usize = 256 * 1024;
 /// Blocks of columns are multiples of this, the widest tile, so that only the last has a tail.
 const BLOCK_STEP_BYTES: usize = 512;
+/// How far ahead the sources are asked for where a tile takes long enough for them to come.
+const AHEAD_BYTES: usize = 1024;
 /// The most outputs of a tile.
-const ROWS_MAX: usize = 8;
+pub(crate) const ROWS_MAX: usize = 8;
 
 /// Where an operation finds its sources.
 pub(crate) trait Sources: Copy {
@@ -130,13 +132,46 @@ pub(crate) struct AxpyRows<'a> {
 
 impl Operation for AxpyRows<'_> {
     #[inline(always)]
-    fn on<S: Simd>(self, simd: S) {
-        for (row, &coefficient) in
-            self.rows.chunks_exact_mut(self.source.len()).zip(self.coefficients)
-        {
-            // A row is a few vectors: there is nothing to keep in registers but the source, and
-            // that is in the first-level cache.
-            Axpy { target: row, coefficient, source: self.source }.on(simd);
+    fn on<S: Simd>(mut self, simd: S) {
+        let width = self.source.len();
+        let mut at = 0;
+        while at + 4 * S::BYTES <= width {
+            self.columns::<S, 4>(simd, at);
+            at += 4 * S::BYTES;
+        }
+        while at + 2 * S::BYTES <= width {
+            self.columns::<S, 2>(simd, at);
+            at += 2 * S::BYTES;
+        }
+        if at + S::BYTES <= width {
+            self.columns::<S, 1>(simd, at);
+            at += S::BYTES;
+        }
+        if at < width {
+            for (row, &coefficient) in self.rows.chunks_exact_mut(width).zip(self.coefficients) {
+                let (target, source) = (&mut row[at..], &self.source[at..]);
+                Axpy { target, coefficient, source }.on(simd);
+            }
+        }
+    }
+}
+
+impl AxpyRows<'_> {
+    /// Adds to so many vectors of every row, from `at` on. Those of the source stay in registers.
+    #[inline(always)]
+    fn columns<S: Simd, const VECTORS: usize>(&mut self, simd: S, at: usize) {
+        let mut sources = [simd.prepare(simd.zero()); VECTORS];
+        for (vector, source) in sources.iter_mut().enumerate() {
+            *source = simd.prepare(simd.load(&self.source[at + vector * S::BYTES..]));
+        }
+        let rows = self.rows.chunks_exact_mut(self.source.len());
+        for (row, &coefficient) in rows.zip(self.coefficients) {
+            let factor = simd.unpack(simd.pack(coefficient));
+            let targets = row[at..at + VECTORS * S::BYTES].chunks_exact_mut(S::BYTES);
+            for (target, source) in targets.zip(sources) {
+                let sum = simd.add3(simd.load(target), simd.mul(factor, source), simd.zero());
+                simd.store(target, sum);
+            }
         }
     }
 }
@@ -243,7 +278,11 @@ fn strip<S: Simd, Q: Sources, const ROWS: usize, const VECTORS: usize>(
         tile::<S, Q, ROWS, VECTORS, false>(simd, outputs, panel, sources, at, VECTORS * S::BYTES);
         at += VECTORS * S::BYTES;
     }
-    while at + S::BYTES <= end {
+    while at + 2 * S::BYTES <= end {
+        tile::<S, Q, ROWS, 2, false>(simd, outputs, panel, sources, at, 2 * S::BYTES);
+        at += 2 * S::BYTES;
+    }
+    if at + S::BYTES <= end {
         tile::<S, Q, ROWS, 1, false>(simd, outputs, panel, sources, at, S::BYTES);
         at += S::BYTES;
     }
@@ -271,6 +310,9 @@ fn tile<S: Simd, Q: Sources, const ROWS: usize, const VECTORS: usize, const PART
     let mut sums = [[simd.zero(); VECTORS]; ROWS];
     let load = |index: usize, vector: usize| {
         let columns = sources.columns(index, at, at + length);
+        if ROWS == ROWS_MAX {
+            simd.prefetch(columns.as_ptr().wrapping_add(vector * S::BYTES + AHEAD_BYTES));
+        }
         if PART { simd.load_part(columns) } else { simd.load(&columns[vector * S::BYTES..]) }
     };
     // Two sources at a time: where there is an addition of three, the second one costs nothing.

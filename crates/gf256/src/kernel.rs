@@ -7,7 +7,9 @@ use crate::aarch64::Neon;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use crate::x86::{Avx2, Avx2Gfni, Avx512Gfni, Ssse3};
 use crate::{
+    combine::{self, Combine},
     fused::{Axpy, AxpyRows, Product, Rows, Scale},
+    packed::{self, PackedProduct},
     portable::Portable,
     scalar::Scalar,
     simd::{Operation, Run},
@@ -15,6 +17,10 @@ use crate::{
 
 /// The most sources of one sum: as many as the field has elements.
 pub const SOURCES_MAX: usize = 256;
+
+/// The room that [`Kernel::product_with`] makes best use of: it fits any second-level cache with
+/// something left for the outputs.
+pub const SCRATCH_BYTES: usize = 256 * 1024;
 
 /// An output of [`Kernel::product`]: one weight for each source, and where their sum goes.
 pub type Output<'a, 'b> = (&'a [u8], &'b mut [u8]);
@@ -116,7 +122,11 @@ impl Kernel {
     /// When there are not as many weights as sources, when there are more than [`SOURCES_MAX`], or
     /// when a source differs from `out` in length.
     pub fn combine(self, out: &mut [u8], weights: &[u8], sources: &[&[u8]]) {
-        self.product(&mut [(weights, out)], sources);
+        for source in sources {
+            assert_same_length(out, source);
+        }
+        assert_weights(weights, sources.len());
+        self.one(out, weights, sources);
     }
 
     /// Several outputs from many sources: writes the sum of `weight · source` over each output,
@@ -139,15 +149,39 @@ impl Kernel {
     /// When an output has not as many weights as there are sources, when there are more than
     /// [`SOURCES_MAX`], or when slices differ in length.
     pub fn product(self, outputs: &mut [Output<'_, '_>], sources: &[&[u8]]) {
-        let Some((_, first)) = outputs.first() else { return };
-        for source in sources {
-            assert_same_length(first, source);
+        assert_outputs(outputs, sources);
+        match outputs {
+            [] => {}
+            [(weights, out)] => self.one(out, weights, sources),
+
+            _ => self.run(Product { outputs, sources }),
         }
-        for (weights, out) in &*outputs {
-            assert_same_length(first, out);
-            assert_weights(weights, sources.len());
+    }
+
+    /// The same as [`product`](Self::product), with room to copy sources to, of which nothing is
+    /// expected and in which anything is left.
+    ///
+    /// Where there are more than a few outputs, the copy makes up for sources that lie badly in
+    /// memory, such as fragments of a message, whose distance is a power of two. With
+    /// [`SCRATCH_BYTES`] of room it is fastest; with too little, nothing is copied.
+    ///
+    /// # Panics
+    ///
+    /// As [`product`](Self::product).
+    pub fn product_with(
+        self,
+        scratch: &mut [u8],
+        outputs: &mut [Output<'_, '_>],
+        sources: &[&[u8]],
+    ) {
+        let is_worth_it = outputs.len() >= packed::OUTPUTS_MIN
+            && !sources.is_empty()
+            && scratch.len() >= packed::tile_bytes_max(sources.len());
+        if !is_worth_it {
+            return self.product(outputs, sources);
         }
-        self.run(Product { outputs, sources });
+        assert_outputs(outputs, sources);
+        self.run(PackedProduct { outputs, sources, scratch });
     }
 
     /// Writes the sum of `weight · row` over `out`, where the rows lie one behind the other in
@@ -176,6 +210,15 @@ impl Kernel {
     pub fn axpy_rows(self, rows: &mut [u8], coefficients: &[u8], source: &[u8]) {
         assert_rows(rows, coefficients.len(), source.len());
         self.run(AxpyRows { rows, coefficients, source });
+    }
+
+    /// Computes one output, which was checked.
+    fn one(self, out: &mut [u8], weights: &[u8], sources: &[&[u8]]) {
+        if out.len() < combine::OUT_BYTES_MIN {
+            self.run(Product { outputs: &mut [(weights, out)], sources });
+        } else {
+            self.run(Combine { out, weights, sources });
+        }
     }
 
     fn run(self, operation: impl Operation) {
@@ -225,6 +268,18 @@ fn assert_same_length(target: &[u8], source: &[u8]) {
         source.len(),
         target.len()
     );
+}
+
+#[track_caller]
+fn assert_outputs(outputs: &[Output<'_, '_>], sources: &[&[u8]]) {
+    let Some((_, first)) = outputs.first() else { return };
+    for source in sources {
+        assert_same_length(first, source);
+    }
+    for (weights, out) in outputs {
+        assert_same_length(first, out);
+        assert_weights(weights, sources.len());
+    }
 }
 
 #[track_caller]

@@ -22,11 +22,13 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod combine;
 mod field;
 mod fused;
 mod kernel;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", test))]
 mod nibbles;
+mod packed;
 mod portable;
 mod products;
 mod scalar;
@@ -35,4 +37,4 @@ mod simd;
 mod x86;
 
 pub use field::{POLYNOMIAL, inverse, mul};
-pub use kernel::{Kernel, Output, SOURCES_MAX};
+pub use kernel::{Kernel, Output, SCRATCH_BYTES, SOURCES_MAX};

@@ -23,6 +23,12 @@ pub(crate) trait Simd: Copy {
     const TILE: Tile;
 
     fn zero(self) -> Self::Vector;
+    /// Asks for the cache line at this address, which need not be one of the program's. Only a set
+    /// that is fast enough to wait for memory does it.
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        let _ = at;
+    }
     /// Loads the first `BYTES` bytes, at any alignment.
     fn load(self, bytes: &[u8]) -> Self::Vector;
     /// Writes the vector over the first `BYTES` bytes, at any alignment.

@@ -1,9 +1,9 @@
 //! AVX-512 and GFNI: 64 products at once by the instruction that multiplies in this very field.
 
 use super::arch::{
-    __m512i, _mm512_gf2p8mul_epi8, _mm512_loadu_si512, _mm512_mask_storeu_epi8,
-    _mm512_maskz_loadu_epi8, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512,
-    _mm512_ternarylogic_epi64,
+    __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_gf2p8mul_epi8, _mm512_loadu_si512,
+    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_storeu_si512, _mm512_ternarylogic_epi64,
 };
 use crate::simd::{Operation, Run, Simd, Tile};
 
@@ -50,6 +50,12 @@ impl Simd for Avx512Gfni {
     fn zero(self) -> __m512i {
         // SAFETY: `self` is proof of AVX-512F.
         unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a prefetch reads nothing that the program could see, at any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
     }
 
     #[inline(always)]

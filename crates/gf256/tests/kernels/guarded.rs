@@ -27,11 +27,12 @@ impl Guarded {
         &mut self.bytes[self.start..self.start + self.length]
     }
 
-    pub(crate) fn check(mut self, expected: &[u8], what: &str) {
-        assert_eq!(self.inside(), expected, "{what}");
+    /// Panics, saying `what`, unless the slice is as expected and the guards are as they were.
+    pub(crate) fn check(mut self, expected: &[u8], what: impl Fn() -> String) {
+        assert!(self.inside() == expected, "{}: {:?}, not {expected:?}", what(), self.inside());
         let (before, rest) = self.bytes.split_at(self.start);
         let whole = before.iter().chain(&rest[self.length..]).all(|&byte| byte == GUARD);
-        assert!(whole, "{what}: a byte outside the target was written");
+        assert!(whole, "{}: a byte outside the target was written", what());
     }
 }
 
