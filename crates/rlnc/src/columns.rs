@@ -5,62 +5,16 @@
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
 use gf256::{Kernel, Output};
 
 use crate::FRAGMENTS_MAX;
 
-/// As many slices as a generation can have fragments: room for them on the stack.
-pub(crate) struct Slices<'a> {
-    slices: [&'a [u8]; FRAGMENTS_MAX as usize],
-    count: usize,
-}
+/// As many slices as a generation can have fragments, on the stack.
+pub(crate) type Slices<'a> = ArrayVec<&'a [u8], { FRAGMENTS_MAX as usize }>;
 
-impl<'a> Slices<'a> {
-    pub(crate) const fn new() -> Self {
-        Self { slices: [&[]; FRAGMENTS_MAX as usize], count: 0 }
-    }
-
-    pub(crate) fn push(&mut self, slice: &'a [u8]) {
-        self.slices[self.count] = slice;
-        self.count += 1;
-    }
-
-    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
-        &self.slices[..self.count]
-    }
-}
-
-impl<'a> FromIterator<&'a [u8]> for Slices<'a> {
-    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(slices: I) -> Self {
-        let mut all = Self::new();
-        for slice in slices {
-            all.push(slice);
-        }
-        all
-    }
-}
-
-/// As many outputs as a generation can have fragments: room for them on the stack.
-pub(crate) struct Outputs<'a, 'b> {
-    outputs: [Output<'a, 'b>; FRAGMENTS_MAX as usize],
-    count: usize,
-}
-
-impl<'a, 'b> Outputs<'a, 'b> {
-    pub(crate) fn new() -> Self {
-        let outputs = std::array::from_fn(|_| (&[][..], &mut [][..]));
-        Self { outputs, count: 0 }
-    }
-
-    pub(crate) fn push(&mut self, weights: &'a [u8], out: &'b mut [u8]) {
-        self.outputs[self.count] = (weights, out);
-        self.count += 1;
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [Output<'a, 'b>] {
-        &mut self.outputs[..self.count]
-    }
-}
+/// As many outputs as a generation can have fragments, on the stack.
+pub(crate) type Outputs<'a, 'b> = ArrayVec<Output<'a, 'b>, { FRAGMENTS_MAX as usize }>;
 
 /// Writes the sum of `weight · payload` over the columns `range` over `out`. Payloads of weight
 /// zero are not read.
@@ -76,10 +30,10 @@ pub(crate) fn combine<'a>(
     let mut kept = [0; FRAGMENTS_MAX as usize];
     let mut sources = Slices::new();
     for (&weight, payload) in weights.iter().zip(payloads).filter(|&(&weight, _)| weight != 0) {
-        kept[sources.count] = weight;
+        kept[sources.len()] = weight;
         sources.push(&payload[range.clone()]);
     }
-    kernel.combine(out, &kept[..sources.count], sources.as_slice());
+    kernel.combine(out, &kept[..sources.len()], &sources);
 }
 
 /// Panics unless `range` is a range of columns and `out` is as long.

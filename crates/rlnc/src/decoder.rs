@@ -9,6 +9,7 @@ use crate::{
     Decoded, FRAGMENTS_MAX, Pool, Shape, Shard,
     columns::{Outputs, Slices},
     elimination::Elimination,
+    scratch::product,
     shard::plain,
 };
 
@@ -209,17 +210,17 @@ impl Decoder {
                 continue;
             }
             if fragment.len() == fragment_bytes {
-                whole.push(weights, fragment);
+                whole.push((weights, fragment));
             } else if !fragment.is_empty() {
                 cut = Some((weights, fragment));
             }
         }
         let sources = self.sources(fragment_bytes);
-        self.kernel.product(whole.as_mut_slice(), sources.as_slice());
+        product(self.kernel, whole, &sources);
         // At most one fragment is cut by the end of the payload; those behind it are not needed.
         if let Some((weights, fragment)) = cut {
             let sources = self.sources(fragment.len());
-            self.kernel.combine(fragment, weights, sources.as_slice());
+            self.kernel.combine(fragment, weights, &sources);
         }
         Ok(())
     }

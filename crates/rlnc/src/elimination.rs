@@ -2,6 +2,8 @@
 
 use gf256::{Kernel, inverse};
 
+use crate::{aligned::Aligned, shard::is_zero};
+
 /// Rows are multiples of this, so that they are whole vectors of every kernel.
 const ROW_STEP_BYTES: usize = 64;
 
@@ -22,23 +24,32 @@ pub(crate) struct Elimination {
     /// Bytes of a row: the width and zeros.
     stride: usize,
     /// One row for each vector taken, in the order in which they came, and room for the others.
-    rows: Vec<u8>,
+    rows: Aligned,
     /// The pivot of each vector taken.
     pivots: Vec<u16>,
     /// 255 in the columns that are nobody's pivot, 0 in the others.
     free: Vec<u8>,
+    /// All columns before this one are pivots.
+    first_free: usize,
     /// The row of a vector that may be taken.
-    candidate: Vec<u8>,
+    candidate: Aligned,
     /// One factor for each row.
     factors: Vec<u8>,
 }
 
 impl Elimination {
     pub(crate) fn new(kernel: Kernel, width: usize) -> Self {
-        let (rows, pivots, free) = (Vec::new(), Vec::new(), Vec::new());
-        let (candidate, factors) = (Vec::new(), Vec::new());
-        let mut elimination =
-            Self { kernel, width, stride: 0, rows, pivots, free, candidate, factors };
+        let mut elimination = Self {
+            kernel,
+            width,
+            stride: 0,
+            rows: Aligned::default(),
+            pivots: Vec::new(),
+            free: Vec::new(),
+            first_free: 0,
+            candidate: Aligned::default(),
+            factors: Vec::new(),
+        };
         elimination.clear(width);
         elimination
     }
@@ -48,15 +59,16 @@ impl Elimination {
         self.width = width;
         self.stride = width.next_multiple_of(ROW_STEP_BYTES);
         // What stood in the rows stays: a row is written whole before it is read.
-        self.rows.resize(width * self.stride, 0);
+        self.rows.resize(width * self.stride);
         self.pivots.clear();
         self.pivots.reserve(width);
+        self.factors.clear();
         self.factors.reserve(width);
         self.free.clear();
         self.free.resize(width, u8::MAX);
         self.free.resize(self.stride, 0);
-        self.candidate.clear();
-        self.candidate.resize(self.stride, 0);
+        self.first_free = 0;
+        self.candidate.resize(self.stride);
     }
 
     /// Returns how many independent vectors were taken.
@@ -72,7 +84,7 @@ impl Elimination {
         }
         self.reduce(coefficients);
         let is_pivot = |column: &usize| self.free[*column] != 0 && self.candidate[*column] != 0;
-        let Some(pivot) = (0..self.width).find(is_pivot) else { return false };
+        let Some(pivot) = (self.first_free..self.width).find(is_pivot) else { return false };
         let scale = inverse(self.candidate[pivot]).expect("zero alone has no inverse");
         self.kernel.scale(&mut self.candidate, scale);
 
@@ -81,12 +93,17 @@ impl Elimination {
         self.factors.extend(rows.iter().skip(pivot).step_by(self.stride));
         // A row has its factor `f` in the pivot's column. That goes, and the weight `f · scale` of
         // the new vector takes its place: `f + f · (scale + 1)`.
-        self.candidate[pivot] = scale ^ 1;
-        self.kernel.axpy_rows(rows, &self.factors, &self.candidate);
+        if !is_zero(&self.factors) {
+            self.candidate[pivot] = scale ^ 1;
+            self.kernel.axpy_rows(rows, &self.factors, &self.candidate);
+        }
         self.candidate[pivot] = scale;
         rest[..self.stride].copy_from_slice(&self.candidate);
         self.pivots.push(pivot as u16);
         self.free[pivot] = 0;
+        while self.free[self.first_free..self.width].first() == Some(&0) {
+            self.first_free += 1;
+        }
         true
     }
 
@@ -96,8 +113,13 @@ impl Elimination {
         // of what has to be taken off of another: all at once.
         self.factors.clear();
         self.factors.extend(self.pivots.iter().map(|&pivot| coefficients[usize::from(pivot)]));
-        let rows = &self.rows[..self.rank() * self.stride];
-        self.kernel.combine_rows(&mut self.candidate, &self.factors, rows);
+        // Of a plain fragment nothing has to be taken off, nor has it to be taken off of others.
+        if is_zero(&self.factors) {
+            self.candidate.fill(0);
+        } else {
+            let rows = &self.rows[..self.rank() * self.stride];
+            self.kernel.combine_rows(&mut self.candidate, &self.factors, rows);
+        }
         let own = coefficients.iter().zip(&self.free).map(|(value, free)| value & free);
         for (value, own) in self.candidate.iter_mut().zip(own) {
             *value ^= own;

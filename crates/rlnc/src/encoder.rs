@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::{
     Shape, Shard, ShardError,
     columns::{self, Outputs, Slices},
+    scratch::product,
     shard::{is_zero, plain},
 };
 
@@ -196,9 +197,9 @@ impl Encoder {
         let sources: Slices<'_> = self.fragments(whole).collect();
         let mut outputs = Outputs::new();
         for (weights, out) in coefficients.chunks_exact(fragments).zip(&mut *outs) {
-            outputs.push(&weights[..whole], out);
+            outputs.push((&weights[..whole], out));
         }
-        self.kernel.product(outputs.as_mut_slice(), sources.as_slice());
+        product(self.kernel, outputs, &sources);
         if let Some((cut, columns)) = cut {
             for (weights, out) in coefficients.chunks_exact(fragments).zip(outs) {
                 self.kernel.axpy(&mut out[..columns.len()], weights[cut], columns);

@@ -56,6 +56,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aligned;
 mod coefficients;
 mod columns;
 mod decoded;
@@ -66,6 +67,7 @@ mod generations;
 mod pool;
 mod recipe;
 mod recoder;
+mod scratch;
 mod shape;
 mod shard;
 

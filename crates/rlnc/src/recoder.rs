@@ -8,6 +8,7 @@ use rand_chacha::rand_core::Rng;
 use crate::{
     Decoder, FRAGMENTS_MAX, Recipe,
     columns::{self, Outputs, Slices},
+    scratch::product,
 };
 
 impl Decoder {
@@ -100,9 +101,9 @@ impl Decoder {
             }
             let mut outputs = Outputs::new();
             for (weights, out) in padded.iter().zip(outs) {
-                outputs.push(&weights[..self.held.len()], out);
+                outputs.push((&weights[..self.held.len()], out));
             }
-            self.kernel.product(outputs.as_mut_slice(), sources.as_slice());
+            product(self.kernel, outputs, &sources);
         }
     }
 

@@ -1,35 +1,9 @@
 //! Columns are coded one by one: any range of a shard can be made by itself.
 
-use crate::common::{payload, rng};
+use crate::common::{by_definition, holding, payload, rng};
 use bytes::Bytes;
 use proptest::prelude::*;
-use rlnc::{Absorbed, CoefficientSource, Decoder, Encoder, EncoderError, Shape};
-
-/// The columns of a coded shard by the definition: one byte at a time.
-fn by_definition(shape: Shape, payload: &[u8], coefficients: &[u8]) -> Vec<u8> {
-    let fragment_bytes = shape.fragment_bytes() as usize;
-    (0..fragment_bytes)
-        .map(|column| {
-            let products = coefficients.iter().enumerate().map(|(fragment, &coefficient)| {
-                let byte = payload.get(fragment * fragment_bytes + column).copied();
-                gf256::mul(coefficient, byte.unwrap_or(0))
-            });
-            products.fold(0, |sum, product| sum ^ product)
-        })
-        .collect()
-}
-
-/// Returns a decoder that holds `count` shards of the payload.
-fn holding(shape: Shape, payload: &Bytes, count: u64) -> Decoder {
-    let encoder = Encoder::new(shape, payload.clone()).unwrap();
-    let source = CoefficientSource::new([2; 32]);
-    let mut decoder = Decoder::new(shape);
-    for index in 0..count {
-        let shard = encoder.shard(source.coefficients(shape, index).into()).unwrap();
-        assert_eq!(decoder.absorb(shard), Ok(Absorbed::Innovative));
-    }
-    decoder
-}
+use rlnc::{CoefficientSource, Encoder, EncoderError, Shape};
 
 proptest! {
     #[test]

@@ -2,28 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::common::{decode, payload, recoded, rng};
+use crate::common::{decode, fill, payload, recoded, rng};
 use bytes::Bytes;
 use proptest::prelude::*;
-use rlnc::{Absorbed, CoefficientSource, Decoder, Encoder, Polluted, Pool, Shape, Shard};
+use rlnc::{Absorbed, Decoder, Encoder, Polluted, Pool, Shape, Shard};
 
 /// Returns a decoder at full rank: `plain` fragments as they are, the rest coded.
 fn full(shape: Shape, payload: &Bytes, plain: usize, seed: u8) -> Decoder {
     let encoder = Encoder::new(shape, payload.clone()).unwrap();
-    let source = CoefficientSource::new([seed; 32]);
     let mut decoder = Decoder::new(shape);
     for fragment in 0..plain {
-        let mut unit = vec![0; usize::from(shape.fragments())];
-        unit[fragment] = 1;
-        assert_eq!(decoder.absorb(encoder.shard(unit.into()).unwrap()), Ok(Absorbed::Innovative));
+        let shard = encoder.systematic(fragment as u16).unwrap();
+        assert_eq!(decoder.absorb(shard), Ok(Absorbed::Innovative));
     }
-    let mut index = 0;
-    while !decoder.is_full() {
-        let _ = decoder
-            .absorb(encoder.shard(source.coefficients(shape, index).into()).unwrap())
-            .unwrap();
-        index += 1;
-    }
+    fill(&mut decoder, &encoder, seed);
     decoder
 }
 

@@ -2,6 +2,7 @@
 
 use crate::common::rng;
 use bytes::Bytes;
+use rand::Rng;
 use rlnc::{Absorbed, CoefficientSource, Decoder, FRAGMENTS_MAX, OtherShape, Pool, Shape, Shard};
 
 /// Returns the shard of a generation of zeros with these coefficients: all that rank needs.
@@ -40,6 +41,50 @@ fn as_many_vectors_as_fragments_reach_full_rank_as_often_as_chance_allows() {
     }
     assert!((1..16).contains(&first_failures), "{first_failures} of 1024");
     assert!(second_failures <= 1, "{second_failures} of 1024");
+}
+
+/// Until rank `k`, a random vector that is not zero fails at rank `r` with the probability
+/// `(256^r - 1) / (256^k - 1)`, each time anew. So the vectors beyond `k` are 0.0039 on average:
+/// their number over many trials has this mean and variance, and it is further than 5 deviations
+/// from the mean with a probability of 6 in ten million, as is the number of trials without any.
+#[test]
+fn the_vectors_beyond_full_rank_are_as_few_as_theory_says() {
+    const TRIALS: u32 = 100_000;
+    let mut rng = rng(17);
+    for fragments in [2_u16, 8] {
+        let shape = Shape::new(fragments, 1).unwrap();
+        let mut decoder = Decoder::new(shape);
+        let payload = Bytes::from_static(&[0]);
+        let (mut surplus, mut with_none) = (0_u32, 0_u32);
+        for _ in 0..TRIALS {
+            decoder.clear(shape);
+            let mut taken = 0;
+            while !decoder.is_full() {
+                let mut vector = vec![0; fragments.into()];
+                rng.fill_bytes(&mut vector);
+                // A vector of zeros is no shard; another one takes its place.
+                let Ok(shard) = Shard::parse(shape, vector.into(), payload.clone()) else {
+                    continue;
+                };
+                let _ = decoder.absorb(shard).unwrap();
+                taken += 1;
+            }
+            surplus += taken - u32::from(fragments);
+            with_none += u32::from(taken == u32::from(fragments));
+        }
+        let failure = |rank| (256_f64.powi(rank) - 1.0) / (256_f64.powi(fragments.into()) - 1.0);
+        let (mut mean, mut variance, mut none) = (0.0, 0.0, 1.0);
+        for failure in (0..fragments.into()).map(failure) {
+            mean += failure / (1.0 - failure);
+            variance += failure / (1.0 - failure).powi(2);
+            none *= 1.0 - failure;
+        }
+        let trials = f64::from(TRIALS);
+        let off = (f64::from(surplus) - trials * mean).abs();
+        assert!(off < 5.0 * (trials * variance).sqrt(), "{surplus} beyond {fragments}");
+        let off = (f64::from(with_none) - trials * none).abs();
+        assert!(off < 5.0 * (trials * none * (1.0 - none)).sqrt(), "{with_none} at {fragments}");
+    }
 }
 
 /// The expected bytes come from another implementation of `ChaCha12`, with the bytes 0 to 31 as the
