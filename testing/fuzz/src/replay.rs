@@ -1,9 +1,11 @@
 //! The committed corpus as a plain test.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use arbitrary::{Arbitrary, Unstructured};
 use gossip::Stats;
+
+use crate::rlnc_operations::OUTCOMES;
 
 /// Returns the files of the corpus of `target`; there must be some.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -47,6 +49,17 @@ fn the_corpus_of_the_shard_decoder_runs_and_decodes() {
 
 /// A change of the operations changes what the files of the corpus mean; this says when they have
 /// to be made anew.
+#[test]
+fn the_corpus_of_the_coding_operations_runs_and_reaches_every_outcome() {
+    let inputs = corpus("rlnc_operations");
+    let inputs = inputs.iter().filter_map(|bytes| arbitrary(bytes));
+    let reached: BTreeSet<_> =
+        inputs.flat_map(|input| crate::rlnc_operations::run(&input)).collect();
+    let missed: Vec<_> = OUTCOMES.iter().filter(|outcome| !reached.contains(*outcome)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+/// The same for the operations on a state.
 #[test]
 fn the_corpus_of_the_state_runs_and_reaches_every_outcome() {
     let inputs = corpus("state");

@@ -60,15 +60,15 @@ pub fn run(input: &Input) -> bool {
         sound &= !innovative || matches!(incoming, Incoming::Coded { .. });
     }
     assert_eq!(decoder.is_full(), decoder.rank() == fragments);
-    let decoded = match decoder.decode(payload.len() as u64, &Pool::new(0)) {
-        Ok(decoded) => decoded,
+    let unchecked = match decoder.decode(payload.len() as u64, &Pool::new(0)) {
+        Ok(unchecked) => unchecked,
         Err(error) => {
             assert!(!decoder.is_full());
             assert_eq!(error, NotFull { rank: decoder.rank(), fragments });
             return false;
         }
     };
-    let verified = decoded.verify(|bytes| bytes == payload);
+    let verified = unchecked.verify(|bytes| bytes == payload);
     assert!(verified.is_ok() || !sound, "sound shards did not decode to their payload");
     verified.is_ok()
 }
