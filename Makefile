@@ -1,14 +1,21 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit deny audit fuzz fuzz-replay bench-link bench-compare clean
+.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-compare bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
 FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
 
+# Vector instructions that the interpreter knows; it has none of AVX-512 that would be enough.
+MIRI_FEATURES = +ssse3,+avx2,+gfni
+# Tests of rlnc that hand buffers on, and are short enough to be interpreted.
+MIRI_TESTS = pool::a_decoded systematic::a_fragment batch::a_batch_of_unit
+# An emulator takes up to fifty times as long: fewer cases of each property.
+CROSS_CASES ?= 16
+
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-14s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-19s\033[0m %s\n", $$1, $$2}'
 
 up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
@@ -34,6 +41,19 @@ unit: ## Run all tests of the workspace, processes included
 	$(CARGO) build --workspace --quiet
 	@# What tests measured is printed too.
 	$(CARGO) test --workspace --quiet -- --show-output
+
+miri: ## Interpret the arithmetic, vectors included, and look at every access (needs nightly's miri)
+	@# What it builds stays apart: other flags would build everything anew each time.
+	@set -e; export CARGO_TARGET_DIR=target/vectors RUSTFLAGS="-C target-feature=$(MIRI_FEATURES)"; \
+	$(CARGO) +nightly miri test --quiet --package gf256 --test kernels; \
+	$(CARGO) +nightly miri test --quiet --package rlnc --test coding -- $(MIRI_TESTS)
+
+cross: ## Test the coding for 64-bit ARM by emulation, build it for wasm (needs qemu-user-static)
+	PROPTEST_CASES=$(CROSS_CASES) \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu" \
+		$(CARGO) test --quiet --target aarch64-unknown-linux-gnu --package gf256 --package rlnc --tests
+	$(CARGO) build --quiet --target wasm32-unknown-unknown --package gf256 --package rlnc
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.
@@ -62,6 +82,10 @@ bench-link: ## Measure frame delay and goodput over a shaped link (needs root); 
 bench-compare: ## Time 1 MiB to three other nodes on loopback, beside gossipsub
 	$(CARGO) build --release --workspace
 	$(CARGO) test --release --workspace --test comparison -- --nocapture
+
+bench-coding-check: ## Format check and lints of the coding benchmark, a workspace of its own
+	$(CARGO) fmt --manifest-path testing/bench-coding/Cargo.toml --check
+	$(CARGO) clippy --manifest-path testing/bench-coding/Cargo.toml --all-targets --quiet -- -D warnings
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -25,8 +25,21 @@ skip() {
   $1: $2"
 }
 
+# Whether what the other CPUs need is there.
+has_cross() {
+    command -v qemu-aarch64-static >/dev/null || return 1
+    command -v aarch64-linux-gnu-gcc >/dev/null || return 1
+    [ -e /usr/aarch64-linux-gnu/lib/libc.so ] || return 1
+    for target in aarch64-unknown-linux-gnu wasm32-unknown-unknown; do
+        # The folder is named whether it is there or not.
+        [ -d "$(rustc --print target-libdir --target $target)" ] || return 1
+    done
+}
+
 step format make --no-print-directory lint
 step documentation make --no-print-directory doc
+
+step "coding benchmark" make --no-print-directory bench-coding-check
 
 if cargo deny --version >/dev/null 2>&1; then
     step licences make --no-print-directory deny
@@ -40,6 +53,18 @@ if cargo +nightly fuzz --version >/dev/null 2>&1 && command -v c++ >/dev/null; t
     step fuzzing make --no-print-directory fuzz
 else
     skip fuzzing "nightly Rust, cargo-fuzz or a C++ compiler (g++) is missing; rustup toolchain install nightly && cargo install --locked cargo-fuzz"
+fi
+
+if cargo +nightly miri --version >/dev/null 2>&1; then
+    step interpreted make --no-print-directory miri
+else
+    skip interpreted "nightly Rust with Miri is missing; rustup toolchain install nightly --component miri,rust-src"
+fi
+
+if has_cross; then
+    step "other CPUs" make --no-print-directory cross
+else
+    skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown"
 fi
 
 # Last, so that the tests' own summary is near the end.
