@@ -3,7 +3,7 @@
 //! What limits it is reading the sources, so they are read as memory likes it: a few at a time, in
 //! long runs. The output of such a run stays in the first-level cache until all sources are added.
 
-use std::array;
+use std::{array, ops::Range};
 
 use crate::{
     fused::Sources,
@@ -30,51 +30,76 @@ pub(crate) struct Combine<'a, Q> {
 impl<Q: Sources> Operation for Combine<'_, Q> {
     #[inline(always)]
     fn on<S: Simd>(self, simd: S) {
+        if self.weights.is_empty() {
+            return self.out.fill(0);
+        }
+        // Sources usually lie alike, so that the first one tells where the columns begin that are
+        // aligned in all of them.
+        let unaligned_bytes = self.sources.unaligned_bytes(S::BYTES);
+        let out = self.out.as_ptr().addr() + unaligned_bytes;
+        // One group of sources is added once.
+        if out.is_multiple_of(S::BYTES) || matches!(self.weights.len(), 1 | 2 | 4) {
+            self.runs(simd, unaligned_bytes, None);
+        } else {
+            self.runs(simd, unaligned_bytes, Some(&mut Sums([0; RUN_BYTES]).0));
+        }
+    }
+}
+
+impl<Q: Sources> Combine<'_, Q> {
+    /// Goes over the columns run by run. The sums are kept in the output unless there is room for
+    /// them elsewhere.
+    #[inline(always)]
+    fn runs<S: Simd>(self, simd: S, unaligned_bytes: usize, mut sums: Option<&mut [u8]>) {
         let Self { out, weights, sources } = self;
         let end = out.len();
-        // A load across two cache lines takes twice the time. Sources usually lie alike, so that
-        // the first one tells where the columns begin that are aligned in all of them.
-        let unaligned_bytes = sources.unaligned_bytes(S::BYTES).min(end);
-        if unaligned_bytes > 0 {
-            run(simd, &mut out[..unaligned_bytes], weights, sources, 0);
-        }
-        let mut start = unaligned_bytes;
+        let mut stop = unaligned_bytes.min(end);
+        let mut start = 0;
         while start < end {
-            let stop = end.min(start + RUN_BYTES);
-            run(simd, &mut out[start..stop], weights, sources, start);
+            let columns = start..stop;
+            let out = &mut out[columns.clone()];
+            let (sums, out) = match &mut sums {
+                Some(sums) => (&mut sums[..columns.len()], Some(out)),
+                None => (out, None),
+            };
+            Run { simd, sums, out, weights, sources, columns, done: 0 }.add();
             start = stop;
+            stop = end.min(start + RUN_BYTES);
         }
     }
 }
 
-/// Computes the columns from `start` on, as many as `out` has.
-#[inline(always)]
-fn run<S: Simd, Q: Sources>(simd: S, out: &mut [u8], weights: &[u8], sources: Q, start: usize) {
-    if weights.is_empty() {
-        out.fill(0);
-        return;
-    }
-    let mut pass = Pass { simd, out, weights, sources, start, done: 0 };
-    pass.add::<4>();
-    pass.add::<2>();
-    pass.add::<1>();
-}
+/// The sums of a run while sources are still to be added, for an output that is not aligned where
+/// the sources are: a load or store across two cache lines takes twice the time.
+#[repr(align(64))]
+struct Sums([u8; RUN_BYTES]);
 
-/// The sources of a run, group by group.
-struct Pass<'a, S, Q> {
+/// Some columns of all sources.
+struct Run<'a, S, Q> {
     simd: S,
-    out: &'a mut [u8],
+    /// As long as the run.
+    sums: &'a mut [u8],
+    /// Where the sums go in the end, if elsewhere.
+    out: Option<&'a mut [u8]>,
     weights: &'a [u8],
     sources: Q,
-    start: usize,
+    columns: Range<usize>,
     /// How many sources are added.
     done: usize,
 }
 
-impl<S: Simd, Q: Sources> Pass<'_, S, Q> {
+impl<S: Simd, Q: Sources> Run<'_, S, Q> {
+    /// Adds all sources, group by group.
+    #[inline(always)]
+    fn add(&mut self) {
+        self.groups::<4>();
+        self.groups::<2>();
+        self.groups::<1>();
+    }
+
     /// Adds sources in groups of this size, as many as there are.
     #[inline(always)]
-    fn add<const GROUP: usize>(&mut self) {
+    fn groups<const GROUP: usize>(&mut self) {
         while self.done + GROUP <= self.weights.len() {
             if self.done == 0 {
                 self.group::<GROUP, true>();
@@ -85,60 +110,101 @@ impl<S: Simd, Q: Sources> Pass<'_, S, Q> {
         }
     }
 
-    /// Adds one group to what is there, or to zero if it is the first.
+    /// Adds one group to the sums, or to zero if it is the first.
     #[inline(always)]
     fn group<const GROUP: usize, const FIRST: bool>(&mut self) {
-        let Self { simd, ref mut out, weights, sources, start, done } = *self;
-        let factors: [S::Factor; GROUP] =
-            array::from_fn(|index| simd.unpack(simd.pack(weights[done + index])));
-        let columns: [&[u8]; GROUP] =
-            array::from_fn(|index| sources.columns(done + index, start, start + out.len()));
-        let (chunks, rest) = out.as_chunks_mut::<CHUNK_BYTES>();
-        // Equally many of all, which spares a check for each of them.
-        let count = chunks.len();
-        let of_sources = columns.map(|columns| &columns.as_chunks::<CHUNK_BYTES>().0[..count]);
-        for (index, chunk) in chunks.iter_mut().enumerate() {
-            for (vector, out) in chunk.chunks_exact_mut(S::BYTES).enumerate() {
-                let sum = if FIRST { simd.zero() } else { simd.load(out) };
-                let load =
-                    |source: usize| simd.load(&of_sources[source][index][vector * S::BYTES..]);
-                simd.store(out, sums(simd, sum, &factors, load));
-            }
+        let Self { simd, weights, sources, done, .. } = *self;
+        let Range { start, end } = self.columns;
+        let mut factors = [simd.unpack(simd.pack(0)); GROUP];
+        for (factor, &weight) in factors.iter_mut().zip(&weights[done..]) {
+            *factor = simd.unpack(simd.pack(weight));
         }
-        let mut at = count * CHUNK_BYTES;
-        for out in rest.chunks_mut(S::BYTES) {
-            let stop = at + out.len();
-            if out.len() == S::BYTES {
-                let sum = if FIRST { simd.zero() } else { simd.load(out) };
-                let load = |source: usize| simd.load(&columns[source][at..stop]);
-                simd.store(out, sums(simd, sum, &factors, load));
-            } else {
-                let sum = if FIRST { simd.zero() } else { simd.load_part(out) };
-                let load = |source: usize| simd.load_part(&columns[source][at..stop]);
-                simd.store_part(out, sums(simd, sum, &factors, load));
+        let columns: [&[u8]; GROUP] =
+            array::from_fn(|index| sources.columns(done + index, start, end));
+        let out = if done + GROUP == weights.len() { self.out.take() } else { None };
+        add_group::<S, GROUP, FIRST>(simd, self.sums, out, &factors, columns);
+    }
+}
+
+/// Adds a group to the sums, or to zero if it is the first, and writes the result to `out`, or over
+/// the sums.
+#[inline(always)]
+fn add_group<S: Simd, const GROUP: usize, const FIRST: bool>(
+    simd: S,
+    sums: &mut [u8],
+    out: Option<&mut [u8]>,
+    factors: &[S::Factor; GROUP],
+    columns: [&[u8]; GROUP],
+) {
+    // Equally many chunks of all, which spares a check for each of them.
+    let count = columns[0].len() / CHUNK_BYTES;
+    let of_sources = columns.map(|columns| &columns.as_chunks::<CHUNK_BYTES>().0[..count]);
+    let (sum_chunks, sum_rest) = sums.as_chunks_mut::<CHUNK_BYTES>();
+    let (mut out_chunks, mut out_rest) = out
+        .map(<[u8]>::as_chunks_mut::<CHUNK_BYTES>)
+        .map_or((None, None), |(c, r)| (Some(&mut c[..count]), Some(r)));
+    for index in 0..count {
+        for vector in 0..CHUNK_BYTES / S::BYTES {
+            let at = vector * S::BYTES;
+            let mut loaded = [simd.zero(); GROUP];
+            for (loaded, source) in loaded.iter_mut().zip(&of_sources) {
+                *loaded = simd.load(&source[index][at..]);
             }
-            at = stop;
+            let sum = if FIRST { simd.zero() } else { simd.load(&sum_chunks[index][at..]) };
+            let sum = add(simd, sum, factors, loaded);
+            match &mut out_chunks {
+                Some(out) => simd.store(&mut out[index][at..], sum),
+                None => simd.store(&mut sum_chunks[index][at..], sum),
+            }
         }
     }
+    let of_sources = columns.map(|columns| &columns[count * CHUNK_BYTES..]);
+    let end = of_sources[0].len();
+    for start in (0..end).step_by(S::BYTES) {
+        let stop = end.min(start + S::BYTES);
+        let mut loaded = [simd.zero(); GROUP];
+        for (loaded, source) in loaded.iter_mut().zip(&of_sources) {
+            *loaded = load::<S>(simd, &source[start..stop]);
+        }
+        let sum = if FIRST { simd.zero() } else { load::<S>(simd, &sum_rest[start..stop]) };
+        let sum = add(simd, sum, factors, loaded);
+        let to = match &mut out_rest {
+            Some(out) => &mut out[start..stop],
+            None => &mut sum_rest[start..stop],
+        };
+        if to.len() == S::BYTES {
+            simd.store(to, sum);
+        } else {
+            simd.store_part(to, sum);
+        }
+    }
+}
+
+/// Loads a vector, or what there is of one.
+#[inline(always)]
+fn load<S: Simd>(simd: S, bytes: &[u8]) -> S::Vector {
+    if bytes.len() == S::BYTES { simd.load(bytes) } else { simd.load_part(bytes) }
 }
 
 /// Returns `sum + Σ factor · source`, two at a time: where there is an addition of three, the
 /// second one costs nothing.
 #[inline(always)]
-fn sums<S: Simd, const GROUP: usize>(
+fn add<S: Simd, const GROUP: usize>(
     simd: S,
     mut sum: S::Vector,
     factors: &[S::Factor; GROUP],
-    source: impl Fn(usize) -> S::Vector,
+    sources: [S::Vector; GROUP],
 ) -> S::Vector {
-    let product = |index: usize| simd.mul(factors[index], simd.prepare(source(index)));
     let mut index = 0;
     while index + 2 <= GROUP {
-        sum = simd.add3(sum, product(index), product(index + 1));
+        let one = simd.mul(factors[index], simd.prepare(sources[index]));
+        let other = simd.mul(factors[index + 1], simd.prepare(sources[index + 1]));
+        sum = simd.add3(sum, one, other);
         index += 2;
     }
     if index < GROUP {
-        sum = simd.add3(sum, product(index), simd.zero());
+        let last = simd.mul(factors[index], simd.prepare(sources[index]));
+        sum = simd.add3(sum, last, simd.zero());
     }
     sum
 }

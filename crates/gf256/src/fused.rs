@@ -20,6 +20,8 @@ const CACHE_BYTES: usize = 256 * 1024;
 const BLOCK_STEP_BYTES: usize = 512;
 /// How far ahead the sources are asked for where a tile takes long enough for them to come.
 const AHEAD_BYTES: usize = 1024;
+/// Columns fewer than these are not aligned: doing so would take longer than it saves.
+const ALIGNED_BYTES_MIN: usize = 2048;
 /// The most outputs of a tile.
 pub(crate) const ROWS_MAX: usize = 8;
 
@@ -267,7 +269,7 @@ fn strip<S: Simd, Q: Sources, const ROWS: usize, const VECTORS: usize>(
     columns: &Range<usize>,
 ) {
     let Range { start: mut at, end } = *columns;
-    if at == 0 && S::BYTES < end {
+    if at == 0 && ALIGNED_BYTES_MIN <= end {
         let unaligned_bytes = sources.unaligned_bytes(S::BYTES);
         if unaligned_bytes != 0 {
             tile::<S, Q, ROWS, 1, false>(simd, outputs, panel, sources, 0, S::BYTES);

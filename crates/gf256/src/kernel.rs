@@ -214,10 +214,10 @@ impl Kernel {
 
     /// Computes one output, which was checked.
     fn one(self, out: &mut [u8], weights: &[u8], sources: &[&[u8]]) {
-        if out.len() < combine::OUT_BYTES_MIN {
-            self.run(Product { outputs: &mut [(weights, out)], sources });
-        } else {
+        if out.len() >= combine::OUT_BYTES_MIN {
             self.run(Combine { out, weights, sources });
+        } else {
+            self.run(Product { outputs: &mut [(weights, out)], sources });
         }
     }
 
