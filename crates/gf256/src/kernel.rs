@@ -174,10 +174,7 @@ impl Kernel {
         outputs: &mut [Output<'_, '_>],
         sources: &[&[u8]],
     ) {
-        let is_worth_it = outputs.len() >= packed::OUTPUTS_MIN
-            && !sources.is_empty()
-            && scratch.len() >= packed::tile_bytes_max(sources.len());
-        if !is_worth_it {
+        if !packed::is_worth_it(outputs, sources.len(), scratch) {
             return self.product(outputs, sources);
         }
         assert_outputs(outputs, sources);

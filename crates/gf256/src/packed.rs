@@ -11,8 +11,11 @@ use crate::{
     simd::{BYTES_MAX, Operation, Simd, Tile},
 };
 
-/// So many outputs make the copy worth its time (measured; see `docs/coding.md`).
-pub(crate) const OUTPUTS_MIN: usize = 32;
+/// So many outputs make the copy worth its time; more where the sources are so long that they come
+/// from further away than the second-level cache (measured; see `docs/coding.md`).
+const OUTPUTS_MIN: usize = 32;
+const OUTPUTS_OF_LONG_MIN: usize = 64;
+const LONG_BYTES: usize = 128 * 1024;
 
 /// Between tiles in the copy: without it, a number of sources that is a power of two would put all
 /// tiles at the same place of their pages.
@@ -27,8 +30,15 @@ pub(crate) struct PackedProduct<'a, 'b, 'c, Q> {
     pub(crate) scratch: &'a mut [u8],
 }
 
+/// Returns whether the copy is worth its time, and there is room for it.
+pub(crate) fn is_worth_it(outputs: &[Output<'_, '_>], sources: usize, scratch: &[u8]) -> bool {
+    let long = outputs.first().is_some_and(|(_, out)| out.len() >= LONG_BYTES);
+    let outputs_min = if long { OUTPUTS_OF_LONG_MIN } else { OUTPUTS_MIN };
+    outputs.len() >= outputs_min && sources > 0 && scratch.len() >= tile_bytes_max(sources)
+}
+
 /// Returns how long a tile of so many sources is at most, beginning at a multiple of a vector.
-pub(crate) const fn tile_bytes_max(sources: usize) -> usize {
+const fn tile_bytes_max(sources: usize) -> usize {
     sources * 2 * BYTES_MAX + GAP_BYTES + BYTES_MAX
 }
 
