@@ -7,7 +7,7 @@ use std::{array, ops::Range};
 
 use crate::{
     fused::Sources,
-    simd::{Operation, Simd},
+    simd::{BYTES_MAX, Operation, Simd},
 };
 
 /// Outputs at least as long are computed this way.
@@ -41,7 +41,7 @@ impl<Q: Sources> Operation for Combine<'_, Q> {
         if out.is_multiple_of(S::BYTES) || matches!(self.weights.len(), 1 | 2 | 4) {
             self.runs(simd, unaligned_bytes, None);
         } else {
-            self.runs(simd, unaligned_bytes, Some(&mut Sums([0; RUN_BYTES]).0));
+            self.runs(simd, unaligned_bytes, Some(&mut Sums([0; RUN_BYTES + BYTES_MAX]).0));
         }
     }
 }
@@ -53,16 +53,23 @@ impl<Q: Sources> Combine<'_, Q> {
     fn runs<S: Simd>(self, simd: S, unaligned_bytes: usize, mut sums: Option<&mut [u8]>) {
         let Self { out, weights, sources } = self;
         let end = out.len();
-        let mut stop = unaligned_bytes.min(end);
+        // What comes before the first aligned column belongs to the first run.
+        let mut head_bytes = unaligned_bytes.min(end);
+        let mut stop = end.min(head_bytes + RUN_BYTES);
         let mut start = 0;
         while start < end {
             let columns = start..stop;
             let out = &mut out[columns.clone()];
             let (sums, out) = match &mut sums {
-                Some(sums) => (&mut sums[..columns.len()], Some(out)),
+                // So that the columns behind the head are aligned.
+                Some(sums) => {
+                    let first = BYTES_MAX - head_bytes;
+                    (&mut sums[first..first + columns.len()], Some(out))
+                }
                 None => (out, None),
             };
-            Run { simd, sums, out, weights, sources, columns, done: 0 }.add();
+            Run { simd, sums, out, weights, sources, columns, head_bytes, done: 0 }.add();
+            head_bytes = 0;
             start = stop;
             stop = end.min(start + RUN_BYTES);
         }
@@ -72,7 +79,7 @@ impl<Q: Sources> Combine<'_, Q> {
 /// The sums of a run while sources are still to be added, for an output that is not aligned where
 /// the sources are: a load or store across two cache lines takes twice the time.
 #[repr(align(64))]
-struct Sums([u8; RUN_BYTES]);
+struct Sums([u8; RUN_BYTES + BYTES_MAX]);
 
 /// Some columns of all sources.
 struct Run<'a, S, Q> {
@@ -84,6 +91,8 @@ struct Run<'a, S, Q> {
     weights: &'a [u8],
     sources: Q,
     columns: Range<usize>,
+    /// How many columns come before the first aligned one.
+    head_bytes: usize,
     /// How many sources are added.
     done: usize,
 }
@@ -122,7 +131,22 @@ impl<S: Simd, Q: Sources> Run<'_, S, Q> {
         let columns: [&[u8]; GROUP] =
             array::from_fn(|index| sources.columns(done + index, start, end));
         let out = if done + GROUP == weights.len() { self.out.take() } else { None };
-        add_group::<S, GROUP, FIRST>(simd, self.sums, out, &factors, columns);
+        if self.head_bytes == 0 {
+            add_group::<S, GROUP, FIRST>(simd, self.sums, out, &factors, columns);
+            return;
+        }
+        let (sums_head, sums) = self.sums.split_at_mut(self.head_bytes);
+        let (out_head, out) = match out {
+            Some(out) => {
+                let (head, out) = out.split_at_mut(self.head_bytes);
+                (Some(head), Some(out))
+            }
+            None => (None, None),
+        };
+        let heads = columns.map(|columns| &columns[..self.head_bytes]);
+        let columns = columns.map(|columns| &columns[self.head_bytes..]);
+        add_group::<S, GROUP, FIRST>(simd, sums_head, out_head, &factors, heads);
+        add_group::<S, GROUP, FIRST>(simd, sums, out, &factors, columns);
     }
 }
 
