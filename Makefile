@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-compare bench-coding-check clean
+.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-compare bench-coding bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -82,6 +82,9 @@ bench-link: ## Measure frame delay and goodput over a shaped link (needs root); 
 bench-compare: ## Time 1 MiB to three other nodes on loopback, beside gossipsub
 	$(CARGO) build --release --workspace
 	$(CARGO) test --release --workspace --test comparison -- --nocapture
+
+bench-coding: ## Time the coding beside other libraries; writes docs/benchmarks.md, and CSV with csv=FILE
+	@sh script/bench-coding.sh $(if $(csv),--csv $(csv))
 
 bench-coding-check: ## Format check and lints of the coding benchmark, a workspace of its own
 	$(CARGO) fmt --manifest-path testing/bench-coding/Cargo.toml --check
