@@ -1,6 +1,7 @@
 //! Every kernel against the definition of the field, at every coefficient and around every block
 //! edge, with guard bytes that must stay as they are.
 
+mod combine;
 mod guarded;
 mod packed;
 mod products;

@@ -41,7 +41,7 @@ fn every_kernel_computes_the_same_by_way_of_a_copy() {
 /// From none to more than a tile, byte by byte where it begins to be enough.
 #[test]
 fn any_length_of_room_will_do() {
-    let case = Case::new(33, 2, if cfg!(miri) { 130 } else { 700 }, 1);
+    let case = Case::new(33, 2, if cfg!(miri) { 35 } else { 700 }, 1);
     for room_bytes in (0..tile_bytes(2) + 400).step_by(if cfg!(miri) { 401 } else { 1 }) {
         check(&case, room_bytes, room_bytes % 64);
     }
@@ -49,7 +49,7 @@ fn any_length_of_room_will_do() {
 
 #[test]
 fn room_at_any_alignment_will_do() {
-    let case = Case::new(33, 3, if cfg!(miri) { 65 } else { 300 }, 2);
+    let case = Case::new(33, 3, if cfg!(miri) { 35 } else { 300 }, 2);
     for shift in (0..64).step_by(if cfg!(miri) { 40 } else { 1 }) {
         check(&case, tile_bytes(3) + 128, shift);
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Numbers of sources around the pairs they are taken in.
 const SOURCES: &[usize] = if cfg!(miri) { &[3] } else { &[0, 1, 2, 3, 8] };
-/// Numbers of sources around the groups that one output takes them in: 1, 2, 4 and 8.
+/// More numbers of sources for one output.
 const SOURCES_OF_ONE: &[usize] =
     if cfg!(miri) { &[15] } else { &[4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 24] };
 /// Numbers of outputs around every tile: 1, 2, 4 and 8 rows, alone and together.
