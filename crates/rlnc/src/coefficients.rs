@@ -10,9 +10,9 @@ use crate::Shape;
 /// A generator of coefficient vectors: equal seeds give equal vectors, everywhere and for good.
 ///
 /// The algorithm is `ChaCha12`: the seed is the key, the index is the stream number (the nonce), and
-/// a vector is the first bytes of that stream. Should all of them be zero, the next ones are
-/// taken, so no vector is zero. Vectors of different shapes with one seed and index are therefore
-/// prefixes of each other.
+/// a vector is the first bytes of that stream. Should all of them be zero, as many are taken from
+/// the next word of 4 bytes on that was not begun, and so on, so no vector is zero. But for that,
+/// vectors of different shapes with one seed and index are prefixes of each other.
 ///
 /// ```
 /// use rlnc::{CoefficientSource, Shape};

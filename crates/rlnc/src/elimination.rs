@@ -113,7 +113,7 @@ impl Elimination {
         // of what has to be taken off of another: all at once.
         self.factors.clear();
         self.factors.extend(self.pivots.iter().map(|&pivot| coefficients[usize::from(pivot)]));
-        // Of a plain fragment nothing has to be taken off, nor has it to be taken off of others.
+        // So it is as long as only plain fragments have come.
         if is_zero(&self.factors) {
             self.candidate.fill(0);
         } else {

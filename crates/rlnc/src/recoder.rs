@@ -74,7 +74,7 @@ impl Decoder {
     }
 
     /// Writes the columns `range` of several recoded shards, each over an `out` of its own,
-    /// reading what is held about once for all of them.
+    /// reading what is held about once for every 16 of them.
     ///
     /// # Panics
     ///
@@ -89,6 +89,9 @@ impl Decoder {
         for (recipe, out) in recipes.iter().zip(&*outs) {
             columns::assert_range(&range, self.shape.fragment_bytes(), out);
             self.assert_own(recipe);
+        }
+        if recipes.is_empty() {
+            return;
         }
         let sources: Slices<'_> =
             self.held.iter().map(|shard| &shard.payload()[range.clone()]).collect();

@@ -1,4 +1,5 @@
 //! Where and when a benchmark ran, and its section of a document.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 

@@ -46,14 +46,14 @@ fn the_number_of_buffers_that_wait_is_bounded_too() {
 }
 
 #[test]
-fn a_buffer_twice_as_long_as_needed_waits_for_a_better_use() {
+fn a_buffer_more_than_an_eighth_longer_than_needed_waits_for_a_better_use() {
     let pool = Pool::new(1 << 20);
     drop(pool.take(40_000));
-    let short = pool.take(10_000);
+    let short = pool.take(30_000);
     assert_eq!((pool.stats().allocated, pool.stats().reused), (2, 0));
-    let long = pool.take(30_000);
+    let long = pool.take(38_000);
     assert_eq!((pool.stats().allocated, pool.stats().reused), (2, 1));
-    assert_eq!((short.len(), long.len()), (10_000, 30_000));
+    assert_eq!((short.len(), long.len()), (30_000, 38_000));
 }
 
 #[test]

@@ -102,6 +102,15 @@ fn vectors_of_a_source_are_the_same_everywhere_and_for_good() {
     }
 }
 
+/// The first byte of this stream is zero, so a vector of one coefficient is drawn again, from the
+/// next word of 4 bytes on.
+#[test]
+fn a_vector_of_zeros_is_drawn_again_the_same_way_for_good() {
+    let source = CoefficientSource::new([0; 32]);
+    assert_eq!(source.coefficients(Shape::new(1, 1).unwrap(), 44), [135]);
+    assert_eq!(source.coefficients(Shape::new(4, 1).unwrap(), 44), [0, 104, 202, 125]);
+}
+
 /// With one coefficient, one vector in 256 would be zero if that were not ruled out.
 #[test]
 fn no_vector_of_a_source_is_zero() {
