@@ -9,6 +9,7 @@ RUST_REED_SOLOMON_ERASURE_ARCH=native \
 bench="${CARGO_TARGET_DIR:-testing/bench-coding/target}/release/bench-coding"
 # A process that moves to another core finds cold caches there.
 if command -v taskset >/dev/null; then
-    bench="taskset -c $(($(nproc) - 1)) $bench"
+    last=$(taskset -cp $$ | sed 's/.*[-, ]//')
+    bench="taskset -c $last $bench"
 fi
 $bench --write docs/benchmarks.md "$@"

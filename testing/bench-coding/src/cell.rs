@@ -139,8 +139,8 @@ impl Cell {
 
 /// How fast the core runs and multiplies.
 pub(crate) struct Cycle {
-    /// Length of a cycle.
-    pub(crate) ns: f64,
+    /// Length of a cycle, where it is known how to measure it.
+    pub(crate) ns: Option<f64>,
     /// Multiplications of 64 bytes a cycle.
     pub(crate) multiplies: Option<f64>,
     /// Bytes multiplied a second.
@@ -161,7 +161,7 @@ impl Cycle {
             multiplier.bytes() as f64 / contestant.median_seconds()
         });
         Self {
-            ns: seconds * 1e9,
+            ns: cfg!(target_arch = "x86_64").then_some(seconds * 1e9),
             multiplies: bytes_s.map(|bytes_s| bytes_s * seconds / 64.0),
             multiply_gib_s: bytes_s.map(|bytes_s| bytes_s / GIB),
         }

@@ -211,6 +211,6 @@ mod x86 {
     /// Not reached: no kernel of this CPU has a multiplier that is known here.
     pub(super) fn multiply(_: Multiplier) {}
 
-    /// Not reached, as above.
+    /// How long a cycle takes is not known here.
     pub(super) fn cycles() {}
 }

@@ -27,13 +27,14 @@ const MESSAGE_BYTES: [usize; 3] = [64 << 10, 1 << 20, 10 << 20];
 /// Numbers of fragments.
 const FRAGMENTS: [usize; 5] = [4, 16, 32, 64, 128];
 
-/// Times the coding crates beside others: GiB of message a second, on one core.
+/// Times the coding crates beside others: GiB of message a second, on one core. `GF256_KERNEL`
+/// forces a kernel by its name.
 #[derive(Parser)]
 struct Options {
     /// Write the results as CSV to this file.
     #[arg(long)]
     csv: Option<PathBuf>,
-    /// A file whose section between `<!-- bench-coding -->` marks is replaced by the results.
+    /// Write a whole run to this file: its section between `<!-- bench-coding -->` marks is replaced.
     #[arg(long)]
     write: Option<PathBuf>,
     /// Samples of each, taken by turns; the median counts.
@@ -74,7 +75,8 @@ fn main() -> Result<()> {
         cells.push(cell);
     }
     let mut text = table::text(&cells, kernel, &cycle, rounds);
-    if cells.len() == Operation::ALL.len() * MESSAGE_BYTES.len() * FRAGMENTS.len() {
+    let is_whole = cells.len() == Operation::ALL.len() * MESSAGE_BYTES.len() * FRAGMENTS.len();
+    if is_whole {
         text.push_str(&table::progressive(&cells, kernel, rounds));
     }
     println!("{text}");
@@ -82,7 +84,8 @@ fn main() -> Result<()> {
         std::fs::write(path, table::csv(&cells, &cycle))
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    if let Some(path) = &options.write {
+    // A closer look at some cells leaves the document alone.
+    if let Some(path) = options.write.as_ref().filter(|_| is_whole && !options.without_peers) {
         report::write_section(path, "bench-coding", &text)?;
     }
     Ok(())

@@ -16,6 +16,8 @@ struct Progressive {
     k: usize,
     pivots: Vec<usize>,
     rows: Vec<Vec<u8>>,
+    /// Kept for the rows to come.
+    room: Vec<Vec<u8>>,
 }
 
 impl Progressive {
@@ -25,9 +27,12 @@ impl Progressive {
         let mut sources: Vec<&[u8]> = self.rows.iter().map(|row| &row[..]).collect();
         factors.push(1);
         sources.push(shard);
-        let mut new = vec![0; shard.len()];
+        let mut new = self.room.pop().expect("a row for each shard");
         self.kernel.combine(&mut new, &factors, &sources);
-        let Some(pivot) = new[..self.k].iter().position(|&value| value != 0) else { return };
+        let Some(pivot) = new[..self.k].iter().position(|&value| value != 0) else {
+            self.room.push(new);
+            return;
+        };
         let scale = inverse(new[pivot]).expect("not zero");
         self.kernel.scale(&mut new, scale);
         for row in &mut self.rows {
@@ -64,16 +69,23 @@ pub(crate) fn times(input: &Input, kernel: Kernel, rounds: usize) -> Times {
         })
         .collect();
     let (mut last, mut total) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let mut decoder = Progressive { kernel, k, pivots: Vec::new(), rows: Vec::new() };
+    let rows = vec![vec![0; k + input.fragment_bytes]; k];
+    let mut decoder = Progressive { kernel, k, pivots: Vec::new(), rows, room: Vec::new() };
+    // One round more, not counted, that warms the caches and the buffers.
+    for round in 0..=rounds {
+        decoder.pivots.clear();
+        decoder.room.append(&mut decoder.rows);
         let begin = Instant::now();
         for shard in &shards[..k - 1] {
             decoder.absorb(shard);
         }
         let before_last = Instant::now();
         decoder.absorb(&shards[k - 1]);
-        last.push(before_last.elapsed().as_secs_f64());
-        total.push(begin.elapsed().as_secs_f64());
+        let (of_last, of_all) = (before_last.elapsed(), begin.elapsed());
+        if round > 0 {
+            last.push(of_last.as_secs_f64());
+            total.push(of_all.as_secs_f64());
+        }
         for (&pivot, row) in decoder.pivots.iter().zip(&decoder.rows) {
             assert!(&row[k..] == fragments[pivot], "another message");
         }

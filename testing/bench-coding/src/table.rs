@@ -63,11 +63,11 @@ pub(crate) fn csv(cells: &[Cell], cycle: &Cycle) -> String {
 /// Returns the results as Markdown.
 pub(crate) fn text(cells: &[Cell], kernel: Kernel, cycle: &Cycle, rounds: usize) -> String {
     let mut text = format!(
-        "Measured on {} on one core of {}; {}; a cycle takes {:.3} ns.\nKernel `{}`",
+        "Measured on {} on one core of {}; {}{}.\nKernel `{}`",
         report::date(),
         report::processor(),
         report::kernel(),
-        cycle.ns,
+        cycle.ns.map_or_else(String::new, |ns| format!("; a cycle takes {ns:.3} ns")),
         kernel.name(),
     );
     if let (Some(multiplies), Some(gib_s)) = (cycle.multiplies, cycle.multiply_gib_s) {
@@ -78,7 +78,7 @@ pub(crate) fn text(cells: &[Cell], kernel: Kernel, cycle: &Cycle, rounds: usize)
         text,
         ". Medians of {rounds} samples taken by turns; GiB of message a second, with kept buffers.\n\
          Peers: {}.",
-        peers::VERSIONS
+        peers::versions()
     );
     if let Some(missing) = peers::missing() {
         let _ = writeln!(text, "{missing}");

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_int, c_uchar};
 
-use super::{Peer, Timed, checked_by_decoding, same};
+use super::{Peer, Timed, combination, same};
 use crate::work::{Buffers, Input, Operation, Run};
 
 unsafe extern "C" {
@@ -18,6 +18,7 @@ unsafe extern "C" {
         sources: *mut *mut c_uchar,
         outputs: *mut *mut c_uchar,
     );
+    fn gf_mul(a: c_uchar, b: c_uchar) -> c_uchar;
     fn gf_invert_matrix(matrix: *mut c_uchar, inverse: *mut c_uchar, n: c_int) -> c_int;
 }
 
@@ -51,6 +52,12 @@ fn invert(matrix: &mut [u8], inverse: &mut [u8], n: usize) -> bool {
     assert!(matrix.len() == n * n && inverse.len() == n * n);
     // SAFETY: both are n by n, as was checked.
     unsafe { gf_invert_matrix(matrix.as_mut_ptr(), inverse.as_mut_ptr(), n as c_int) == 0 }
+}
+
+/// Returns the product in its field.
+fn mul(a: u8, b: u8) -> u8 {
+    // SAFETY: it takes and returns bytes, and touches no memory of ours.
+    unsafe { gf_mul(a, b) }
 }
 
 pub(crate) struct IsaL;
@@ -100,6 +107,7 @@ fn room(kept: &mut Vec<Vec<u8>>, buffers: Buffers) {
 }
 
 struct Encode {
+    matrix: Vec<u8>,
     tables: Vec<u8>,
     message: Vec<u8>,
     pieces: Vec<Vec<u8>>,
@@ -111,13 +119,17 @@ fn encode(input: &Input, count: usize, buffers: Buffers) -> Option<Box<dyn Run>>
     let mut tables = vec![0; TABLE_BYTES * matrix.len()];
     init_tables(input.k, matrix, &mut tables);
     let (message, pieces) = (input.message.clone(), products(input, matrix));
-    let state = Encode { tables, message, pieces, buffers };
+    let state = Encode { matrix: matrix.to_vec(), tables, message, pieces, buffers };
     let run = |state: &mut Encode| {
         room(&mut state.pieces, state.buffers);
         let fragments: Vec<&[u8]> = state.message.chunks(state.pieces[0].len()).collect();
         encode_data(&state.tables, &fragments, &mut state.pieces);
     };
-    Some(Timed::boxed(state, run, checked_by_decoding))
+    Some(Timed::boxed(state, run, |state| {
+        let fragments: Vec<&[u8]> = state.message.chunks(state.pieces[0].len()).collect();
+        let pieces = state.pieces.iter().zip(state.matrix.chunks(fragments.len()));
+        pieces.into_iter().try_for_each(|(piece, row)| combination(piece, row, &fragments, mul))
+    }))
 }
 
 struct Recode {
@@ -127,6 +139,7 @@ struct Recode {
     coefficients: Vec<Vec<u8>>,
     recoded: Vec<Vec<u8>>,
     buffers: Buffers,
+    message: Vec<u8>,
 }
 
 fn recode(input: &Input, buffers: Buffers) -> Option<Box<dyn Run>> {
@@ -140,6 +153,7 @@ fn recode(input: &Input, buffers: Buffers) -> Option<Box<dyn Run>> {
         coefficients: vec![vec![0; input.k]],
         recoded: vec![vec![0; input.fragment_bytes]],
         buffers,
+        message: input.message.clone(),
     };
     let run = |state: &mut Recode| {
         room(&mut state.coefficients, state.buffers);
@@ -149,7 +163,10 @@ fn recode(input: &Input, buffers: Buffers) -> Option<Box<dyn Run>> {
         let pieces: Vec<&[u8]> = state.pieces.iter().map(Vec::as_slice).collect();
         encode_data(&state.tables, &pieces, &mut state.recoded);
     };
-    Some(Timed::boxed(state, run, checked_by_decoding))
+    Some(Timed::boxed(state, run, |state| {
+        let fragments: Vec<&[u8]> = state.message.chunks(state.recoded[0].len()).collect();
+        combination(&state.recoded[0], &state.coefficients[0], &fragments, mul)
+    }))
 }
 
 struct Decode {

@@ -33,10 +33,14 @@ pub(crate) trait Peer {
     ) -> Option<Box<dyn Run>>;
 }
 
-/// Which versions are measured; the Rust ones stand in `Cargo.toml` too.
-pub(crate) const VERSIONS: &str = "rlnc 0.8.7, rlnc-simdx 1.3.1, ISA-L 2.30 or what the system \
-                                   has, reed-solomon-erasure 6.0.0 (simd-accel, built for this \
-                                   CPU), reed-solomon-simd 3.1.0";
+/// Returns which versions are measured; those of the Rust ones stand in `Cargo.toml` too.
+pub(crate) fn versions() -> String {
+    let isa_l = option_env!("ISA_L_VERSION").map_or(String::new(), |v| format!("ISA-L {v}, "));
+    format!(
+        "rlnc 0.8.7, rlnc-simdx 1.3.1, {isa_l}reed-solomon-erasure 6.0.0 (simd-accel), \
+         reed-solomon-simd 3.1.0"
+    )
+}
 
 /// Returns every library that is there.
 pub(crate) fn all() -> Vec<Box<dyn Peer>> {
@@ -105,12 +109,17 @@ fn same(got: &[u8], expected: &[u8]) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err("another message".to_owned()) }
 }
 
-/// Returns whether a piece is the combination that its coefficients say, by the definition of our
-/// field, as the result of a check.
-fn combination(piece: &[u8], coefficients: &[u8], fragments: &[&[u8]]) -> Result<(), String> {
+/// Returns whether a piece is the combination that its coefficients say, as the result of a check.
+/// `mul` is the product of its field.
+fn combination(
+    piece: &[u8],
+    coefficients: &[u8],
+    fragments: &[&[u8]],
+    mul: impl Fn(u8, u8) -> u8,
+) -> Result<(), String> {
     let sound = (0..piece.len()).step_by(piece.len() / 7 + 1).all(|column| {
         let products = fragments.iter().zip(coefficients);
-        piece[column] == products.fold(0, |sum, (f, &c)| sum ^ gf256::mul(f[column], c))
+        piece[column] == products.fold(0, |sum, (f, &c)| sum ^ mul(f[column], c))
     });
     if sound { Ok(()) } else { Err("a piece is not its combination".to_owned()) }
 }

@@ -69,7 +69,7 @@ fn encode(encoder: Encoder, input: &Input, count: usize, buffers: Buffers) -> Op
         let fragments: Vec<&[u8]> = state.message.chunks(bytes).collect();
         // The last byte of the last fragment is the marker here, which no sampled column meets.
         let (coefficients, piece) = state.pieces.last().expect("a piece").split_at(k);
-        combination(piece, coefficients, &fragments)
+        combination(piece, coefficients, &fragments, gf256::mul)
     }))
 }
 
@@ -98,7 +98,7 @@ fn recode(encoder: &Encoder, input: &Input, buffers: Buffers) -> Option<Box<dyn 
     Some(Timed::boxed(state, run, |state| {
         let (coefficients, piece) = state.piece.split_at(state.k);
         let fragments: Vec<&[u8]> = state.message.chunks(piece.len()).collect();
-        combination(piece, coefficients, &fragments)
+        combination(piece, coefficients, &fragments, gf256::mul)
     }))
 }
 

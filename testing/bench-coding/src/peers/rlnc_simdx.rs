@@ -83,7 +83,7 @@ fn encode(input: &Input, count: usize, buffers: Buffers) -> Option<Box<dyn Run>>
     Some(Timed::boxed(state, run, |state| {
         let fragments: Vec<&[u8]> = state.message.chunks(state.encoder.symbol_size()).collect();
         let packet = state.packets.last().expect("a packet");
-        combination(packet.payload_slice(), packet.coefficients_slice(), &fragments)
+        combination(packet.payload_slice(), packet.coefficients_slice(), &fragments, gf256::mul)
     }))
 }
 
@@ -123,7 +123,7 @@ fn recode(input: &Input, buffers: Buffers) -> Option<Box<dyn Run>> {
     Some(Timed::boxed(state, run, |state| {
         let (payload, vector) = (&state.recoded.payload, &state.recoded.coefficients);
         let fragments: Vec<&[u8]> = state.message.chunks(payload.len()).collect();
-        combination(payload.as_slice(), vector.as_slice(), &fragments)
+        combination(payload.as_slice(), vector.as_slice(), &fragments, gf256::mul)
     }))
 }
 
