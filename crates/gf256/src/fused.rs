@@ -317,29 +317,21 @@ fn tile<S: Simd, Q: Sources, const ROWS: usize, const VECTORS: usize, const PART
         }
         if PART { simd.load_part(columns) } else { simd.load(&columns[vector * S::BYTES..]) }
     };
-    // Two sources at a time: where there is an addition of three, the second one costs nothing.
-    let (pairs, rest) = panel.as_chunks::<2>();
+    let (pairs, singles) = paired::<S, _>(panel);
     for (pair, [first, second]) in pairs.iter().enumerate() {
         let mut vectors = [[simd.prepare(simd.zero()); 2]; VECTORS];
         for (vector, loaded) in vectors.iter_mut().enumerate() {
             *loaded =
                 [simd.prepare(load(2 * pair, vector)), simd.prepare(load(2 * pair + 1, vector))];
         }
-        for ((sums, &first), &second) in sums.iter_mut().zip(first).zip(second) {
-            let (first, second) = (simd.unpack(first), simd.unpack(second));
-            for (sum, [one, other]) in sums.iter_mut().zip(vectors) {
-                *sum = simd.add3(*sum, simd.mul(first, one), simd.mul(second, other));
-            }
-        }
+        add_pair(simd, &mut sums, [first, second], &vectors);
     }
-    if let [last] = rest {
-        for vector in 0..VECTORS {
-            let source = simd.prepare(load(2 * pairs.len(), vector));
-            for (sums, &packed) in sums.iter_mut().zip(last) {
-                let product = simd.mul(simd.unpack(packed), source);
-                sums[vector] = simd.add3(sums[vector], product, simd.zero());
-            }
+    for (index, factors) in (2 * pairs.len()..).zip(singles) {
+        let mut vectors = [simd.prepare(simd.zero()); VECTORS];
+        for (vector, loaded) in vectors.iter_mut().enumerate() {
+            *loaded = simd.prepare(load(index, vector));
         }
+        add_single(simd, &mut sums, factors, &vectors);
     }
     for ((_, out), sums) in outputs.iter_mut().zip(sums) {
         let out = &mut out[at..at + length];
@@ -349,6 +341,45 @@ fn tile<S: Simd, Q: Sources, const ROWS: usize, const VECTORS: usize, const PART
             } else {
                 simd.store(&mut out[vector * S::BYTES..], sum);
             }
+        }
+    }
+}
+
+/// Splits the coefficients of a tile into those of sources that are added two at a time and those
+/// of the others.
+#[inline(always)]
+pub(crate) fn paired<S: Simd, T>(panel: &[T]) -> (&[[T; 2]], &[T]) {
+    if S::PAIRED { panel.as_chunks::<2>() } else { (&[], panel) }
+}
+
+/// Adds two sources to every sum of a tile.
+#[inline(always)]
+pub(crate) fn add_pair<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    sums: &mut [[S::Vector; VECTORS]; ROWS],
+    [first, second]: [&[S::Packed; ROWS]; 2],
+    sources: &[[S::Source; 2]; VECTORS],
+) {
+    for ((sums, &first), &second) in sums.iter_mut().zip(first).zip(second) {
+        let (first, second) = (simd.unpack(first), simd.unpack(second));
+        for (sum, &[one, other]) in sums.iter_mut().zip(sources) {
+            *sum = simd.add3(*sum, simd.mul(first, one), simd.mul(second, other));
+        }
+    }
+}
+
+/// Adds one source to every sum of a tile.
+#[inline(always)]
+pub(crate) fn add_single<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    sums: &mut [[S::Vector; VECTORS]; ROWS],
+    factors: &[S::Packed; ROWS],
+    source: &[S::Source; VECTORS],
+) {
+    for (sums, &packed) in sums.iter_mut().zip(factors) {
+        let factor = simd.unpack(packed);
+        for (sum, &vector) in sums.iter_mut().zip(source) {
+            *sum = simd.add3(*sum, simd.mul(factor, vector), simd.zero());
         }
     }
 }

@@ -6,7 +6,7 @@
 //! then every output is computed from there. The copy is one read and one write for all outputs.
 
 use crate::{
-    fused::{ROWS_MAX, Sources},
+    fused::{ROWS_MAX, Sources, add_pair, add_single, paired},
     kernel::{Output, SOURCES_MAX},
     simd::{BYTES_MAX, Operation, Simd, Tile},
 };
@@ -160,10 +160,9 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
 ) -> [[S::Vector; VECTORS]; ROWS] {
     let width = VECTORS * S::BYTES;
     let mut sums = [[simd.zero(); VECTORS]; ROWS];
-    // Two sources at a time: where there is an addition of three, the second one costs nothing.
-    let (pairs, rest) = panel.as_chunks::<2>();
-    let mut pairs_of_bytes = bytes.chunks_exact(2 * width);
-    for ([first, second], bytes) in pairs.iter().zip(&mut pairs_of_bytes) {
+    let (pairs, singles) = paired::<S, _>(panel);
+    let (pairs_bytes, singles_bytes) = bytes.split_at(2 * pairs.len() * width);
+    for ([first, second], bytes) in pairs.iter().zip(pairs_bytes.chunks_exact(2 * width)) {
         let mut vectors = [[simd.prepare(simd.zero()); 2]; VECTORS];
         for (vector, loaded) in vectors.iter_mut().enumerate() {
             let at = vector * S::BYTES;
@@ -172,22 +171,14 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 simd.prepare(simd.load(&bytes[width + at..])),
             ];
         }
-        for ((sums, &first), &second) in sums.iter_mut().zip(first).zip(second) {
-            let (first, second) = (simd.unpack(first), simd.unpack(second));
-            for (sum, [one, other]) in sums.iter_mut().zip(vectors) {
-                *sum = simd.add3(*sum, simd.mul(first, one), simd.mul(second, other));
-            }
-        }
+        add_pair(simd, &mut sums, [first, second], &vectors);
     }
-    if let [last] = rest {
-        let vectors = pairs_of_bytes.remainder().chunks_exact(S::BYTES);
-        for (vector, bytes) in vectors.enumerate() {
-            let source = simd.prepare(simd.load(bytes));
-            for (sums, &packed) in sums.iter_mut().zip(last) {
-                let product = simd.mul(simd.unpack(packed), source);
-                sums[vector] = simd.add3(sums[vector], product, simd.zero());
-            }
+    for (factors, bytes) in singles.iter().zip(singles_bytes.chunks_exact(width)) {
+        let mut vectors = [simd.prepare(simd.zero()); VECTORS];
+        for (vector, loaded) in vectors.iter_mut().enumerate() {
+            *loaded = simd.prepare(simd.load(&bytes[vector * S::BYTES..]));
         }
+        add_single(simd, &mut sums, factors, &vectors);
     }
     sums
 }

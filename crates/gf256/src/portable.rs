@@ -58,6 +58,7 @@ impl Simd for Portable {
 
     const BYTES: usize = WORDS * WORD_BYTES;
     const TILE: Tile = Tile::Narrow;
+    const PAIRED: bool = false;
 
     #[inline(always)]
     fn zero(self) -> Words {

@@ -23,6 +23,7 @@ impl Simd for Scalar {
 
     const BYTES: usize = 1;
     const TILE: Tile = Tile::Narrow;
+    const PAIRED: bool = false;
 
     #[inline(always)]
     fn zero(self) -> u8 {

@@ -21,6 +21,9 @@ pub(crate) trait Simd: Copy {
     const BYTES: usize;
     /// How the registers are shared out.
     const TILE: Tile;
+    /// Whether products take two sources at a time: worth it where [`add3`](Self::add3) is one
+    /// instruction, and there are registers for both.
+    const PAIRED: bool;
 
     fn zero(self) -> Self::Vector;
     /// Asks for the cache line at this address, which need not be one of the program's. Only a set

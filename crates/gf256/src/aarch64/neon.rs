@@ -40,6 +40,7 @@ impl Simd for Neon {
 
     const BYTES: usize = 16;
     const TILE: Tile = Tile::Large;
+    const PAIRED: bool = true;
 
     #[inline(always)]
     fn zero(self) -> uint8x16_t {

@@ -51,6 +51,7 @@ impl Simd for Avx2 {
 
     const BYTES: usize = 32;
     const TILE: Tile = Tile::Small;
+    const PAIRED: bool = false;
 
     #[inline(always)]
     fn zero(self) -> __m256i {

@@ -40,6 +40,7 @@ impl Simd for Avx2Gfni {
 
     const BYTES: usize = 32;
     const TILE: Tile = Tile::Small;
+    const PAIRED: bool = true;
 
     #[inline(always)]
     fn zero(self) -> __m256i {

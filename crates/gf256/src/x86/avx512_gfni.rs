@@ -45,6 +45,7 @@ impl Simd for Avx512Gfni {
 
     const BYTES: usize = 64;
     const TILE: Tile = Tile::Large;
+    const PAIRED: bool = true;
 
     #[inline(always)]
     fn zero(self) -> __m512i {

@@ -40,6 +40,7 @@ impl Simd for Ssse3 {
 
     const BYTES: usize = 16;
     const TILE: Tile = Tile::Small;
+    const PAIRED: bool = false;
 
     #[inline(always)]
     fn zero(self) -> __m128i {
