@@ -22,8 +22,8 @@ mod trace;
 mod version;
 
 pub use config::{
-    BootstrapError, BootstrapPeer, Config, ConfigError, Gossipsub, Mesh, Mode, Optimum,
-    TraceFilter, VARIABLES,
+    BootstrapError, BootstrapPeer, Config, ConfigError, Gossipsub, HandshakePolicy, Mesh, Mode,
+    Optimum, TraceFilter, variables,
 };
 pub use handle::{Closed, Counters, Handle, PeerStatus, Status};
 pub use listener::ListenError;

@@ -51,9 +51,9 @@ fn raise_file_limit() {
 }
 
 fn command() -> Command {
-    let width = node::VARIABLES.iter().map(|(name, _, _)| name.len()).max().unwrap_or(0);
+    let width = node::variables().map(|(name, _, _)| name.len()).max().unwrap_or(0);
     let mut help = "Environment variables (default):\n".to_owned();
-    for (name, default, meaning) in node::VARIABLES {
+    for (name, default, meaning) in node::variables() {
         // Writing to a string does not fail.
         let default = default.trim_matches(['(', ')']);
         let _written = writeln!(help, "  {name:width$}  {meaning} ({default})");

@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    config::Config,
+    config::{Config, Mode},
     event_loop::EventLoop,
     grpc::Sidecar,
     handle::Handle,
@@ -72,6 +72,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
 /// As [`start`].
 pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Running> {
     let own = keypair.public().to_peer_id();
+    anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
     let sidecar = Listener::bind(config.bind_address, config.sidecar_port, "SIDECAR_PORT")?;
     let api = Listener::bind(config.bind_address, config.api_port, "API_PORT")?;
     let behaviour = pubsub::new(config.gossip(), &keypair)?;

@@ -1,5 +1,8 @@
-//! What every daemon needs around its work: logs and the usage of its machine.
+//! What every daemon needs around its work: settings, logs, TLS, where and on what machine it runs.
 #![forbid(unsafe_code)]
 
+pub mod env;
+pub mod geo;
 pub mod host;
 pub mod log;
+pub mod tls;

@@ -42,6 +42,17 @@ fn every_variable_has_its_effect() {
         ("GOSSIPSUB_MESH_MAX", "3"),
         ("BIND_ADDRESS", "::1"),
         ("STREAM_QUEUE_BYTES", "6"),
+        ("CLUSTER_HANDSHAKE", "required"),
+        ("OPTIMUM_QUIC", "True"),
+        ("ANNOUNCE_ADDRESSES", &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1")),
+        ("SIDECAR_JWKS", "/keys.json"),
+        ("GEOIP_DB", "/geo.mmdb"),
+        ("GEO_COUNTRY", "Germany"),
+        ("GEO_COUNTRY_ISO", "de"),
+        ("GEO_LATITUDE", "52.5"),
+        ("GEO_LONGITUDE", "13.4"),
+        ("TLS_CERT", "/cert.pem"),
+        ("TLS_KEY", "/key.pem"),
     ])
     .expect("all allowed");
     assert_eq!(config.cluster_id, "docker-dev-cluster");
@@ -56,6 +67,15 @@ fn every_variable_has_its_effect() {
     assert_eq!(config.gossipsub.max_message_bytes, 5);
     assert_eq!(config.bind_address, Some(std::net::Ipv6Addr::LOCALHOST.into()));
     assert_eq!(config.stream_queue_bytes, 6);
+    assert_eq!(config.handshake, HandshakePolicy::Required);
+    assert!(config.quic);
+    let announce: Vec<_> = config.announce.iter().map(ToString::to_string).collect();
+    assert_eq!(announce, ["/ip4/203.0.113.7/tcp/7070", "/dns4/n/udp/1/quic-v1"]);
+    assert_eq!(config.sidecar_jwks.as_deref(), Some("/keys.json"));
+    assert_eq!(config.geo.database, Some("/geo.mmdb".into()));
+    assert_eq!(config.geo.country_iso.as_deref(), Some("DE"));
+    assert_eq!(config.geo.coordinates, Some((52.5, 13.4)));
+    assert_eq!(config.tls.as_ref().map(|files| files.key.clone()), Some("/key.pem".into()));
     assert!(config.trace.allows(0) && config.trace.allows(9) && !config.trace.allows(1));
 
     let gossip = config.gossip();
@@ -91,7 +111,13 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
         ("OPTIMUM_RANDOM_MSG_SIZE", "0", "from 1 to"),
         ("GOSSIPSUB_PORT", "x", "0 to 65535"),
         ("GOSSIPSUB_MESH_TARGET", "99", "GOSSIPSUB_MESH_MIN ≤ GOSSIPSUB_MESH_TARGET"),
-        ("NODE_MODE", "gossipsub", "optimum"),
+        ("CLUSTER_HANDSHAKE", "no", "auto or required"),
+        ("OPTIMUM_QUIC", "yes", "true or false"),
+        ("ANNOUNCE_ADDRESSES", "203.0.113.7:7070", "/ip4/203.0.113.7/tcp/7070"),
+        ("ANNOUNCE_ADDRESSES", "/ip4/203.0.113.7", "/ip4/203.0.113.7/tcp/7070"),
+        ("GEO_COUNTRY_ISO", "Germany", "two letters"),
+        ("GEO_LATITUDE", "91", "from -90 to 90"),
+        ("GEO_LONGITUDE", "east", "from -180 to 180"),
         ("NODE_MODE", "Optimum", "optimum"),
         ("IDENTITY_DIR", "", "path"),
         ("BOOTSTRAP_PEERS", "nonsense", "multiaddresses"),
@@ -111,10 +137,16 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
 }
 
 #[test]
-fn an_unknown_mode_and_the_one_to_come_are_told_apart() {
-    let text = |value| read(&[("NODE_MODE", value)]).expect_err(value).to_string();
-    assert!(text("gossipsub").contains("not there yet"));
-    assert!(text("floodsub").contains("no such mode"));
+fn half_of_a_pair_is_refused_and_the_missing_half_named() {
+    for (variable, value, missing) in [
+        ("GEO_LATITUDE", "52.5", "GEO_LONGITUDE"),
+        ("GEO_LONGITUDE", "13.4", "GEO_LATITUDE"),
+        ("TLS_CERT", "/cert.pem", "TLS_KEY"),
+        ("TLS_KEY", "/key.pem", "TLS_CERT"),
+    ] {
+        let error = read(&[(variable, value)]).expect_err(variable);
+        assert_eq!(error.variable, missing, "{error}");
+    }
 }
 
 #[test]
@@ -140,6 +172,6 @@ fn every_variable_that_is_read_is_in_the_help() {
     };
     assert!(Config::from_lookup(lookup).is_ok());
     for name in asked.borrow().iter() {
-        assert!(VARIABLES.iter().any(|(listed, _, _)| listed == name), "{name}");
+        assert!(variables().any(|(listed, _, _)| listed == name), "{name}");
     }
 }

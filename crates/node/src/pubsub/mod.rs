@@ -3,7 +3,7 @@
 
 mod optimum;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use gossip::{Delivery, MessageId, PublishError, Topic, Trace};
 use libp2p::PeerId;
@@ -35,6 +35,41 @@ pub(crate) struct PeerTopics {
     pub(crate) mesh: Vec<String>,
 }
 
+/// What happened in one topic since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TopicCounters {
+    /// Messages that came, repeated ones included.
+    pub(crate) received_messages: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) delivered_messages: u64,
+    pub(crate) delivered_bytes: u64,
+    /// Messages not taken because too many waited to be checked.
+    pub(crate) dropped_queue_full: u64,
+    /// Messages not taken because of a bound on their sender.
+    pub(crate) dropped_throttled: u64,
+    /// Messages not taken for other reasons.
+    pub(crate) dropped_rejected: u64,
+}
+
+/// What became of the shards that came since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShardCounters {
+    pub(crate) new: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) unnecessary: u64,
+    pub(crate) unhelpful: u64,
+}
+
+/// What happened since the start, as far as the protocol counts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProtocolCounters {
+    pub(crate) topics: BTreeMap<String, TopicCounters>,
+    /// None for a protocol without shards.
+    pub(crate) shards: Option<ShardCounters>,
+    /// Peers that take part now, by the protocol id they speak.
+    pub(crate) peers_per_protocol: BTreeMap<String, u64>,
+}
+
 /// What a node asks of the protocol.
 pub(crate) trait Pubsub {
     /// Lets a peer take part.
@@ -60,4 +95,7 @@ pub(crate) trait Pubsub {
 
     /// Returns each peer's topics.
     fn peers(&self) -> Vec<PeerTopics>;
+
+    /// Returns what was counted.
+    fn counters(&self) -> ProtocolCounters;
 }

@@ -9,7 +9,7 @@ use gossip::{Config, State, Topic};
 use gossip_libp2p::{Event as Told, NodeKeys};
 use libp2p::{PeerId, identity::Keypair};
 
-use super::{Event, PeerTopics, Pubsub};
+use super::{Event, PeerTopics, ProtocolCounters, Pubsub, ShardCounters};
 
 pub(crate) use gossip_libp2p::{Behaviour, Event as BehaviourEvent};
 
@@ -79,6 +79,25 @@ impl Pubsub for Behaviour {
         });
         peers.collect()
     }
+
+    fn counters(&self) -> ProtocolCounters {
+        let stats = self.stats();
+        let shards = ShardCounters {
+            new: stats.shards_innovative,
+            duplicate: stats.shards_duplicate,
+            unnecessary: stats.shards_unnecessary,
+            unhelpful: stats.shards_unhelpful,
+        };
+        ProtocolCounters {
+            shards: Some(shards),
+            peers_per_protocol: [(protocol(), self.view().peers().count() as u64)].into(),
+            ..ProtocolCounters::default()
+        }
+    }
+}
+
+fn protocol() -> String {
+    format!("/open-optimump2p/gossip/{}", gossip::wire::VERSION)
 }
 
 fn names<'a>(topics: impl IntoIterator<Item = &'a Topic>) -> Vec<String> {

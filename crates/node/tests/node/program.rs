@@ -87,7 +87,7 @@ fn help_lists_every_variable() {
     let output = program(identity.path()).arg("--help").output().expect("runs");
     let help = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success());
-    for (name, default, _) in node::VARIABLES {
+    for (name, default, _) in node::variables() {
         assert!(help.contains(name) && help.contains(default), "{name} is not in {help}");
     }
     let output = program(identity.path()).arg("--version").output().expect("runs");

@@ -1,40 +1,69 @@
-//! Reading one variable the way Go programs do.
+//! Settings from environment variables, read the way Go programs do.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-use super::ConfigError;
+use thiserror::Error;
+
+/// A value that a daemon does not start with.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{variable}={value:?}: {problem}; allowed: {allowed}")]
+pub struct ConfigError {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right.
+    pub allowed: String,
+}
+
+/// Finds a variable of the process.
+pub fn of_process(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
 
 /// Where variables come from. One that is set, even to nothing, replaces the default.
-pub(super) struct Env<'a> {
+#[derive(Clone, Copy)]
+pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl<'a> Env<'a> {
-    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    /// Reads from wherever `lookup` finds variables.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup }
     }
 
     /// Returns the value as written, none when it is not set. Two quotation marks alone, which a
     /// compose list passes literally, are nothing.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?;
         Some(if value.trim() == "\"\"" { String::new() } else { value })
     }
 
     /// Returns the entries of a comma list, trimmed, without blank ones.
-    pub(super) fn list(&self, name: &str) -> Vec<String> {
+    pub fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         entries.map(str::to_owned).collect()
     }
 
     /// Returns a TCP port.
-    pub(super) fn port(&self, name: &'static str, default: u16) -> Result<u16, ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError`] for a value that is none.
+    pub fn port(&self, name: &'static str, default: u16) -> Result<u16, ConfigError> {
         self.integer(name, 0..=u16::MAX, default)
     }
 
     /// Returns a decimal integer in `range`.
-    pub(super) fn integer<T>(
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError`] for a value that is none.
+    pub fn integer<T>(
         &self,
         name: &'static str,
         range: RangeInclusive<T>,
@@ -51,7 +80,11 @@ impl<'a> Env<'a> {
     }
 
     /// Returns a number in `range`.
-    pub(super) fn float(
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError`] for a value that is none.
+    pub fn float(
         &self,
         name: &'static str,
         range: RangeInclusive<f64>,
@@ -63,8 +96,32 @@ impl<'a> Env<'a> {
         })
     }
 
+    /// Returns a truth: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError`] for a value that is none.
+    pub fn boolean(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+        let parse = |text: &str| match text.trim() {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+            _ => Err("neither true nor false".to_owned()),
+        };
+        self.with(name, default, parse, || "true or false".to_owned())
+    }
+
+    /// Returns the value trimmed, none when it is not set or empty.
+    pub fn filled(&self, name: &str) -> Option<String> {
+        let text = self.text(name)?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
     /// Returns what `parse` makes of the value.
-    pub(super) fn with<T>(
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError`] for a value that is none.
+    pub fn with<T>(
         &self,
         name: &'static str,
         default: T,
@@ -76,7 +133,7 @@ impl<'a> Env<'a> {
     }
 
     /// Makes the error for a variable, with its value as set.
-    pub(super) fn error(
+    pub fn error(
         &self,
         variable: &'static str,
         problem: String,
