@@ -9,8 +9,8 @@ use std::{
 };
 
 use gossip::{
-    Delivery, Input, JobId, MessageId, Outcome, Output, Publish, PublishError, State, Stats, Topic,
-    Trace, View,
+    Delivery, Direction, Input, JobId, MessageId, Outcome, Output, Publish, PublishError, State,
+    Stats, Topic, Trace, View,
     wire::{FRAME_BYTES_MAX, WireError},
 };
 use libp2p::{
@@ -134,7 +134,8 @@ impl Behaviour {
         let Some(link) = self.links.get_mut(&peer).filter(|link| !link.admitted) else { return };
         link.admitted = true;
         let connections: Vec<_> = link.connections().collect();
-        self.input(Input::Connected(peer));
+        let direction = link.direction.unwrap_or(Direction::Inbound);
+        self.input(Input::Connected(peer, direction));
         for connection in connections {
             self.command(peer, connection, Command::Admit);
         }
@@ -431,10 +432,15 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 peer_id,
                 connection_id,
+                endpoint,
                 ..
             }) => {
                 let link = self.links.entry(peer_id).or_default();
-                link.add(connection_id);
+                let dialled = endpoint.is_dialer();
+                link.add(
+                    connection_id,
+                    if dialled { Direction::Outbound } else { Direction::Inbound },
+                );
                 if link.admitted {
                     // The handler was made before it was known whether the peer is admitted.
                     self.command(peer_id, connection_id, Command::Admit);

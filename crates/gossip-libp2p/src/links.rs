@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gossip::Direction;
 use libp2p::{PeerId, swarm::ConnectionId};
 
 use crate::upgrade::Kind;
@@ -22,6 +23,8 @@ pub(crate) type Links = BTreeMap<PeerId, Link>;
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     pub(crate) admitted: bool,
+    /// Who opened the first connection.
+    pub(crate) direction: Option<Direction>,
     /// Its connections, oldest first, and how often our streams were lost on each.
     connections: Vec<(ConnectionId, u8)>,
     /// Where our outgoing streams are, or are being opened.
@@ -50,7 +53,8 @@ impl Writer {
 }
 
 impl Link {
-    pub(crate) fn add(&mut self, connection: ConnectionId) {
+    pub(crate) fn add(&mut self, connection: ConnectionId, direction: Direction) {
+        self.direction.get_or_insert(direction);
         self.connections.push((connection, 0));
     }
 

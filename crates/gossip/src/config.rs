@@ -34,6 +34,9 @@ pub struct MeshConfig {
     pub target: usize,
     /// Above this, peers are pruned (`D_high`).
     pub high: usize,
+    /// How many of them this node should have chosen itself, so that strangers who connect cannot
+    /// fill a mesh (`D_out`). At most `low` − 1 and half of `target`. GossipSub v1.1: 2.
+    pub outbound: usize,
     /// How long a pruned peer is not grafted again. GossipSub v1.1: one minute.
     pub prune_backoff: Duration,
     /// The same after an unsubscribe. GossipSub v1.1: ten seconds.
@@ -46,6 +49,7 @@ impl Default for MeshConfig {
             low: 3,
             target: 6,
             high: 12,
+            outbound: 2,
             prune_backoff: Duration::from_secs(60),
             unsubscribe_backoff: Duration::from_secs(10),
         }

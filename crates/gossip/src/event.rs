@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Input<P> {
     /// The peer was admitted, and our outgoing streams to it are about to open.
-    Connected(P),
+    Connected(P, Direction),
     /// Our outgoing streams to a peer that stays connected were lost and open anew: what was on
     /// the way on them may not have arrived.
     StreamsReset(P),
@@ -35,6 +35,15 @@ pub enum Input<P> {
     WorkDone(JobId, Outcome),
     /// Whether [`Output::Trace`] is wanted; off at the start.
     Tracing(bool),
+}
+
+/// Who opened the first connection with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// The peer did: it may be anybody.
+    Inbound,
+    /// This node did: it chose the peer.
+    Outbound,
 }
 
 /// A message to be published.

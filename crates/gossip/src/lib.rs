@@ -37,6 +37,7 @@ mod peer;
 mod recent;
 mod repair;
 mod replay;
+mod score;
 mod state;
 mod stats;
 mod topic;
@@ -46,7 +47,7 @@ mod work;
 
 pub use config::{Config, ConfigError, Limits, MeshConfig, Profile};
 pub use event::{
-    Delivery, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,
+    Delivery, Direction, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,
 };
 pub use header::{Header, SignedHeader};
 pub use ids::{

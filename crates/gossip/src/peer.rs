@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{HeaderHash, Topic, control_queue::ControlQueue, recent::Recent, window::Receipts};
+use rlnc::Absorbed;
+
+use crate::{
+    Direction, HeaderHash, Topic, control_queue::ControlQueue, recent::Recent, score::Record,
+    window::Receipts,
+};
 
 /// How long a header that we refused is remembered, so that shards on the way are no fault.
 const REFUSED_TTL: Duration = Duration::from_secs(120);
@@ -16,6 +21,8 @@ const REFUSED_MAX: usize = 16 << 10;
 /// One connected peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    pub(crate) direction: Direction,
+    pub(crate) record: Record,
     pub(crate) topics: BTreeSet<Topic>,
     pub(crate) control: ControlQueue,
     pub(crate) receipts: Receipts,
@@ -32,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) allowance: Allowance,
     pub(crate) shards_sent: u64,
     pub(crate) shards_received: u64,
+    /// Of those, the innovative ones.
+    pub(crate) shards_innovative: u64,
 }
 
 /// What the peer has used of the bounds of this heartbeat, or second.
@@ -67,8 +76,10 @@ impl Allowance {
 }
 
 impl Peer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(direction: Direction, record: Record) -> Self {
         Self {
+            direction,
+            record,
             topics: BTreeSet::new(),
             control: ControlQueue::default(),
             receipts: Receipts::new(),
@@ -80,6 +91,19 @@ impl Peer {
             allowance: Allowance::default(),
             shards_sent: 0,
             shards_received: 0,
+            shards_innovative: 0,
+        }
+    }
+
+    /// A whole shard came from the peer.
+    pub(crate) fn on_shard(&mut self, absorbed: Absorbed) {
+        self.shards_received += 1;
+        match absorbed {
+            Absorbed::Innovative => {
+                self.shards_innovative += 1;
+                self.record.on_useful();
+            }
+            Absorbed::Redundant => self.record.on_redundant(),
         }
     }
 }

@@ -80,6 +80,16 @@ pub struct Stats {
     pub peers_disconnected: u64,
     /// Of those, because they did not read their control stream.
     pub control_backlogs: u64,
+    /// Times that a peer's score fell so low that it is kept out of meshes.
+    pub peers_graylisted: u64,
+    /// Headers refused because of that.
+    pub headers_graylisted: u64,
+    /// Grafts refused because of that.
+    pub grafts_graylisted: u64,
+    /// Records of peers that left, given up because there were too many.
+    pub records_evicted: u64,
+    /// Peers taken into a mesh because its members were of little use.
+    pub opportunistic_grafts: u64,
     /// Times that a peer was sent nothing more for want of acknowledgements.
     pub peers_stalled: u64,
     /// Results of jobs that nothing waited for any more.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{MessageId, PeerName, State, Topic};
+use crate::{Direction, MessageId, PeerName, State, Topic};
 
 /// A read-only picture of a [`State`].
 pub struct View<'a, P> {
@@ -10,7 +10,7 @@ pub struct View<'a, P> {
 }
 
 /// What is known of one peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PeerView<P> {
     /// Who.
     pub peer: P,
@@ -22,6 +22,14 @@ pub struct PeerView<P> {
     pub shards_sent: u64,
     /// Whole shards received from it.
     pub shards_received: u64,
+    /// Of those, the innovative ones.
+    pub shards_innovative: u64,
+    /// Who opened the first connection.
+    pub direction: Direction,
+    /// What this node thinks of it: at most 1, 0 for a stranger.
+    pub score: f64,
+    /// Whether its score keeps it out of meshes.
+    pub graylisted: bool,
     /// Data bytes sent and not acknowledged.
     pub in_flight_bytes: u64,
     /// How many bytes may be in flight.
@@ -68,6 +76,10 @@ impl<P: PeerName> View<'_, P> {
                 .collect(),
             shards_sent: state.shards_sent,
             shards_received: state.shards_received,
+            shards_innovative: state.shards_innovative,
+            direction: state.direction,
+            score: state.record.score(),
+            graylisted: state.record.is_graylisted(),
             in_flight_bytes: self.state.windows.in_flight(peer),
             window_bytes: self.state.windows.window(peer),
             rtt: self.state.windows.rtt(peer),

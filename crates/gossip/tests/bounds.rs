@@ -99,7 +99,7 @@ fn a_peer_that_does_not_read_its_control_stream_is_disconnected_at_the_bound() {
     config.limits.control_bytes_max = 2000;
     let now = harness::start();
     let mut state = harness::state_of(0, config, 1, 1, now);
-    state.handle(now, Input::Connected(1));
+    state.handle(now, Input::Connected(1, gossip::Direction::Inbound));
     for byte in 0..200 {
         let generation = GenerationId { header: HeaderHash([byte; 32]), index: 0 };
         let pull = gossip::wire::encode_control(&[Control::IWant { generation, shards: 1 }]);

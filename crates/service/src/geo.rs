@@ -10,7 +10,7 @@ pub const UNKNOWN: &str = "unknown";
 /// How a daemon learns where it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GeoConfig {
-    /// `GEOIP_DB`: a database in MaxMind's format.
+    /// `GEOIP_DB`: a database in the format of `MaxMind`.
     pub database: Option<PathBuf>,
     /// `GEO_COUNTRY`: the English name.
     pub country: Option<String>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use rand::seq::IteratorRandom;
 
 use super::{
-    State,
+    OPPORTUNITY_HEARTBEATS, State,
     peers::{is_news_to, news},
 };
 use crate::{HeaderHash, PeerName, Topic, message::Link, wire::News};
@@ -16,10 +16,16 @@ const LEAVING_FACTOR_MAX: u32 = 20;
 impl<P: PeerName> State<P> {
     pub(super) fn heartbeat(&mut self, now: Instant) {
         self.renew_allowances();
+        self.fade_records();
         self.expire_memories(now);
         self.expire_open(now);
         self.retire(now);
         self.maintain_meshes(now);
+        self.opportunity_in -= 1;
+        if self.opportunity_in == 0 {
+            self.opportunity_in = OPPORTUNITY_HEARTBEATS;
+            self.take_opportunities(now);
+        }
         self.offer_again();
         self.spread_news();
     }
@@ -28,6 +34,11 @@ impl<P: PeerName> State<P> {
         for peer in self.peers.values_mut() {
             peer.allowance.renew();
         }
+    }
+
+    fn fade_records(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.record.fade());
+        self.records.fade();
     }
 
     fn expire_memories(&mut self, now: Instant) {

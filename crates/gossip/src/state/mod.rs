@@ -30,6 +30,7 @@ use crate::{
     recent::Recent,
     repair::Repairs,
     replay::ReplayWindow,
+    score::{self, Records},
     topic::TopicState,
     window::{WindowConfig, Windows},
     wire::WireError,
@@ -43,6 +44,9 @@ const BAN_LONG: Duration = Duration::from_secs(600);
 
 /// How long a peer is kept away that may be broken rather than hostile.
 const BAN_SHORT: Duration = Duration::from_secs(60);
+
+/// How often meshes of low scores are looked at; at 700 ms once a minute (GossipSub v1.1).
+const OPPORTUNITY_HEARTBEATS: u32 = 86;
 
 /// Which deadline [`State::poll_timeout`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +82,10 @@ pub struct State<P> {
     /// Headers of messages dropped undelivered, which may come again.
     dropped: Recent<HeaderHash>,
     repairs: Repairs<P>,
+    /// What is held against peers that left.
+    records: Records<P>,
+    /// Heartbeats until meshes of low scores are looked at.
+    opportunity_in: u32,
     jobs: Jobs,
     /// Where the buffers of decoded payloads come from and go back to.
     pool: Pool,
@@ -122,6 +130,8 @@ impl<P: PeerName> State<P> {
             retired: Recent::new(config.seen_ttl, RETIRED_MAX),
             dropped: Recent::new(config.seen_ttl, RETIRED_MAX),
             repairs: Repairs::new(),
+            records: Records::new(),
+            opportunity_in: OPPORTUNITY_HEARTBEATS,
             jobs: Jobs::default(),
             pool: Pool::new(config.limits.idle_bytes_max),
             leaving: BTreeMap::new(),
@@ -138,7 +148,7 @@ impl<P: PeerName> State<P> {
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
         match input {
-            Input::Connected(peer) => self.on_connected(now, peer),
+            Input::Connected(peer, direction) => self.on_connected(now, peer, direction),
             Input::StreamsReset(peer) => self.on_streams_reset(now, peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
             Input::Data(peer, frame) => self.on_data(now, peer, frame),
@@ -221,6 +231,7 @@ impl<P: PeerName> State<P> {
     /// Ends a peer that broke a rule. Nothing more is taken from it or sent to it; the driver
     /// answers with [`Input::Disconnected`].
     fn disconnect(&mut self, peer: P, fault: Fault) {
+        self.hold_against(peer, score::demerits(&fault));
         let ban = match fault {
             Fault::BadSignature { .. } | Fault::BadShard { .. } => BAN_LONG,
             Fault::Malformed(_)
@@ -235,6 +246,14 @@ impl<P: PeerName> State<P> {
         }
         self.outbox.push(Output::Disconnect { peer, fault, ban });
         self.on_disconnected(peer);
+    }
+
+    /// Counts something against a peer. Its meshes are left at the next heartbeat.
+    fn hold_against(&mut self, peer: P, demerits: f64) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let before = state.record.is_graylisted();
+        state.record.on_demerits(demerits);
+        self.stats.peers_graylisted += u64::from(!before && state.record.is_graylisted());
     }
 
     /// Tells the driver that control waits for `peer`.

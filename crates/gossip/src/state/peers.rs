@@ -1,25 +1,29 @@
 //! Peers come and go; topics are subscribed; meshes change.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::State;
 use crate::{
-    PeerName, Topic, Trace,
+    Direction, PeerName, Topic, Trace,
     message::Message,
     peer::Peer,
+    score::DEMERITS_EXCESS,
     topic::{
         TopicState,
-        mesh::{MeshChange, maintain},
+        mesh::{MeshChange, Standing, Standings, maintain, opportunities},
     },
     wire::News,
 };
 
 impl<P: PeerName> State<P> {
-    pub(super) fn on_connected(&mut self, now: Instant, peer: P) {
+    pub(super) fn on_connected(&mut self, now: Instant, peer: P, direction: Direction) {
         if self.peers.contains_key(&peer) {
             return self.on_streams_reset(now, peer);
         }
-        let mut state = Peer::new();
+        let mut state = Peer::new(direction, self.records.take(peer));
         state.control.restart(self.topics.keys().cloned(), std::iter::empty());
         self.peers.insert(peer, state);
         self.windows.connect(now, peer);
@@ -51,9 +55,9 @@ impl<P: PeerName> State<P> {
     }
 
     pub(super) fn on_disconnected(&mut self, peer: P) {
-        if self.peers.remove(&peer).is_none() {
-            return;
-        }
+        let Some(state) = self.peers.remove(&peer) else { return };
+        self.records.keep(peer, state.record);
+        self.stats.records_evicted = self.records.evicted();
         self.windows.disconnect(peer);
         self.repairs.remove_peer(peer);
         for (name, topic) in &mut self.topics {
@@ -115,7 +119,7 @@ impl<P: PeerName> State<P> {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         if state.topics.len() >= self.config.limits.topics_per_peer_max {
             self.stats.subscriptions_ignored += 1;
-            return;
+            return self.hold_against(peer, DEMERITS_EXCESS);
         }
         if !state.topics.insert(topic.clone()) {
             return;
@@ -141,7 +145,13 @@ impl<P: PeerName> State<P> {
         if ours.mesh.contains(&peer) {
             return;
         }
-        if !ours.may_graft(now, peer) || ours.mesh.len() >= self.config.mesh.high {
+        let graylisted = self.peers.get(&peer).is_some_and(|state| state.record.is_graylisted());
+        self.stats.grafts_graylisted += u64::from(graylisted);
+        // An outbound peer is one that we chose: it is let in above the bound, and others leave at
+        // the next heartbeat (GossipSub v1.1).
+        let is_full = ours.mesh.len() >= self.config.mesh.high
+            && self.peers.get(&peer).is_none_or(|state| state.direction == Direction::Inbound);
+        if graylisted || !ours.may_graft(now, peer) || is_full {
             let backoff = self.config.mesh.prune_backoff;
             ours.backoff.insert(peer, now + backoff);
             return self.tell_pruned(peer, &topic, backoff);
@@ -176,13 +186,38 @@ impl<P: PeerName> State<P> {
     pub(super) fn maintain_mesh(&mut self, now: Instant, topic: &Topic) {
         self.drop_unsubscribed(topic);
         let Some(ours) = self.topics.get_mut(topic) else { return };
-        let candidates: BTreeSet<P> = self
+        let candidates: Standings<P> = self
             .peers
             .iter()
             .filter(|(peer, state)| state.topics.contains(topic) && ours.may_graft(now, **peer))
-            .map(|(&peer, _)| peer)
+            .map(|(&peer, state)| (peer, standing(state)))
             .collect();
-        for change in maintain(&ours.mesh, &candidates, &self.config.mesh, &mut self.rng) {
+        let mesh = standings(&ours.mesh, &self.peers);
+        let changes = maintain(&mesh, &candidates, &self.config.mesh, &mut self.rng);
+        self.apply(now, topic, changes);
+    }
+
+    /// Takes better peers into meshes whose members are of little use.
+    pub(super) fn take_opportunities(&mut self, now: Instant) {
+        for topic in self.topics.keys().cloned().collect::<Vec<_>>() {
+            let Some(ours) = self.topics.get(&topic) else { continue };
+            let candidates: Standings<P> = self
+                .peers
+                .iter()
+                .filter(|(peer, state)| {
+                    state.topics.contains(&topic) && ours.may_graft(now, **peer)
+                })
+                .map(|(&peer, state)| (peer, standing(state)))
+                .collect();
+            let mesh = standings(&ours.mesh, &self.peers);
+            let changes = opportunities(&mesh, &candidates, &self.config.mesh, &mut self.rng);
+            self.stats.opportunistic_grafts += changes.len() as u64;
+            self.apply(now, &topic, changes);
+        }
+    }
+
+    fn apply(&mut self, now: Instant, topic: &Topic, changes: Vec<MeshChange<P>>) {
+        for change in changes {
             match change {
                 MeshChange::Graft(peer) => self.graft(peer, topic),
                 MeshChange::Prune(peer) => self.prune(now, peer, topic),
@@ -210,7 +245,8 @@ impl<P: PeerName> State<P> {
         let others = self
             .peers
             .iter()
-            .filter(|(peer, state)| state.topics.contains(topic) && !ours.mesh.contains(peer));
+            .filter(|(peer, state)| state.topics.contains(topic) && !ours.mesh.contains(peer))
+            .filter(|(_, state)| !state.record.is_graylisted());
         targets.extend(others.map(|(&peer, _)| peer).take(missing));
         targets
     }
@@ -266,6 +302,14 @@ impl<P: PeerName> State<P> {
             self.tell_control_ready(peer);
         }
     }
+}
+
+fn standing(peer: &Peer) -> Standing {
+    Standing { score: peer.record.score(), outbound: peer.direction == Direction::Outbound }
+}
+
+fn standings<P: PeerName>(mesh: &BTreeSet<P>, peers: &BTreeMap<P, Peer>) -> Standings<P> {
+    mesh.iter().filter_map(|peer| Some((*peer, standing(peers.get(peer)?)))).collect()
 }
 
 /// Returns whether `peer` may lack a message that we hold and are not sending it.

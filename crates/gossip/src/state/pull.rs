@@ -6,6 +6,7 @@ use super::State;
 use crate::{
     GenerationId, HeaderHash, MessageId, PeerName, Topic,
     message::Phase,
+    score::DEMERITS_EXCESS,
     wire::{Control, News},
 };
 
@@ -26,11 +27,17 @@ impl<P: PeerName> State<P> {
         if !self.topics.contains_key(topic) {
             return;
         }
+        let graylisted = self.peers.get(&peer).is_some_and(|state| state.record.is_graylisted());
+        if graylisted {
+            self.stats.news_ignored += news.len() as u64;
+            return;
+        }
         for item in news {
             let Some(state) = self.peers.get_mut(&peer) else { return };
             state.allowance.news += 1;
             if state.allowance.news > self.config.limits.news_per_heartbeat_max {
                 self.stats.news_ignored += 1;
+                self.hold_against(peer, DEMERITS_EXCESS);
                 continue;
             }
             if let Some(message) = self.messages.get_mut(&item.header) {
@@ -104,7 +111,7 @@ impl<P: PeerName> State<P> {
         state.allowance.pulls += 1;
         if state.allowance.pulls > self.config.limits.pulls_per_heartbeat_max {
             self.stats.pulls_ignored += 1;
-            return;
+            return self.hold_against(peer, DEMERITS_EXCESS);
         }
         let Some(message) = self.messages.get_mut(&hash).filter(|_| generation.index == 0) else {
             self.stats.pulls_gone += 1;

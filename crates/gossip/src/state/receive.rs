@@ -103,6 +103,10 @@ impl<P: PeerName> State<P> {
         let Some(state) = self.peers.get_mut(&peer) else {
             return HeaderVerdict::Refused(RefuseReason::Busy);
         };
+        if state.record.is_graylisted() {
+            self.stats.headers_graylisted += 1;
+            return HeaderVerdict::Refused(RefuseReason::Busy);
+        }
         if !state.allowance.take_signature_check(now, checks_max) {
             return HeaderVerdict::Refused(RefuseReason::Busy);
         }
@@ -333,7 +337,7 @@ impl<P: PeerName> State<P> {
             link.due.remove(&index);
         }
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.shards_received += 1;
+            state.on_shard(absorbed);
         }
         self.trace_rpc_received(
             peer,
@@ -357,17 +361,16 @@ impl<P: PeerName> State<P> {
             Absorbed::Innovative => {
                 self.stats.shards_innovative += 1;
                 self.outbox.trace(|| Trace::NewShard(told));
-                let index = start.publisher_index;
+                let index = start.publisher_index.filter(|_| held.is_none());
                 if let Some(message) = self.messages.get_mut(&hash) {
                     message.progressed = now;
-                    if let (Some(index), None) = (index, held) {
+                    if let Some(index) = index {
                         let shard = PublisherShard { coefficients, row };
                         message.publisher_shards.insert(index, shard);
-                        let link = message.links.entry(peer).or_default();
-                        link.known.insert(index);
+                        message.links.entry(peer).or_default().known.insert(index);
                     }
                 }
-                self.relay(hash, peer, index.filter(|_| held.is_none()), rank);
+                self.relay(hash, peer, index, rank);
                 if full {
                     self.decode(now, hash, peer);
                 }

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use gossip::{
-    Config, Delivery, Fault, Input, JobId, MessageId, Outcome, Output, Publish, PublishError,
-    State, Topic, Trace,
+    Config, Delivery, Direction, Fault, Input, JobId, MessageId, Outcome, Output, Publish,
+    PublishError, State, Topic, Trace,
 };
 
 use super::{start, state_of};
@@ -150,8 +150,8 @@ impl Network {
             };
             self.links.insert((from, to), link);
         }
-        self.input(a, Input::Connected(b));
-        self.input(b, Input::Connected(a));
+        self.input(a, Input::Connected(b, Direction::Outbound));
+        self.input(b, Input::Connected(a, Direction::Inbound));
     }
 
     pub fn cut(&mut self, a: u32, b: u32) {

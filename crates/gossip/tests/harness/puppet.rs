@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use gossip::{
-    Config, Delivery, Fault, GenerationId, Header, Input, Job, JobId, Outcome, Output,
+    Config, Delivery, Direction, Fault, GenerationId, Header, Input, Job, JobId, Outcome, Output,
     SignedHeader, State, Topic, message_id,
     wire::{Control, DataFrame, Piece, ShardStart, decode_control, encode_control},
 };
@@ -51,7 +51,7 @@ impl Stage {
     }
 
     pub fn connect(&mut self, peer: u32) {
-        self.input(Input::Connected(peer));
+        self.input(Input::Connected(peer, Direction::Inbound));
         self.control(peer, &[Control::Hello, Control::Subscribe(topic("t"))]);
     }
 

@@ -42,17 +42,6 @@ fn every_variable_has_its_effect() {
         ("GOSSIPSUB_MESH_MAX", "3"),
         ("BIND_ADDRESS", "::1"),
         ("STREAM_QUEUE_BYTES", "6"),
-        ("CLUSTER_HANDSHAKE", "required"),
-        ("OPTIMUM_QUIC", "True"),
-        ("ANNOUNCE_ADDRESSES", &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1")),
-        ("SIDECAR_JWKS", "/keys.json"),
-        ("GEOIP_DB", "/geo.mmdb"),
-        ("GEO_COUNTRY", "Germany"),
-        ("GEO_COUNTRY_ISO", "de"),
-        ("GEO_LATITUDE", "52.5"),
-        ("GEO_LONGITUDE", "13.4"),
-        ("TLS_CERT", "/cert.pem"),
-        ("TLS_KEY", "/key.pem"),
     ])
     .expect("all allowed");
     assert_eq!(config.cluster_id, "docker-dev-cluster");
@@ -67,15 +56,6 @@ fn every_variable_has_its_effect() {
     assert_eq!(config.gossipsub.max_message_bytes, 5);
     assert_eq!(config.bind_address, Some(std::net::Ipv6Addr::LOCALHOST.into()));
     assert_eq!(config.stream_queue_bytes, 6);
-    assert_eq!(config.handshake, HandshakePolicy::Required);
-    assert!(config.quic);
-    let announce: Vec<_> = config.announce.iter().map(ToString::to_string).collect();
-    assert_eq!(announce, ["/ip4/203.0.113.7/tcp/7070", "/dns4/n/udp/1/quic-v1"]);
-    assert_eq!(config.sidecar_jwks.as_deref(), Some("/keys.json"));
-    assert_eq!(config.geo.database, Some("/geo.mmdb".into()));
-    assert_eq!(config.geo.country_iso.as_deref(), Some("DE"));
-    assert_eq!(config.geo.coordinates, Some((52.5, 13.4)));
-    assert_eq!(config.tls.as_ref().map(|files| files.key.clone()), Some("/key.pem".into()));
     assert!(config.trace.allows(0) && config.trace.allows(9) && !config.trace.allows(1));
 
     let gossip = config.gossip();
@@ -86,6 +66,37 @@ fn every_variable_has_its_effect() {
     assert!((gossip.forward_threshold - 0.5).abs() < f64::EPSILON);
     assert_eq!((gossip.mesh.low, gossip.mesh.target, gossip.mesh.high), (4, 8, 16));
     assert_eq!(gossip.limits.retain_bytes_max, 1000);
+}
+
+#[test]
+fn every_variable_about_the_surroundings_has_its_effect() {
+    let announced = format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1");
+    let config = read(&[
+        ("CLUSTER_HANDSHAKE", "required"),
+        ("OPTIMUM_QUIC", "True"),
+        (
+            "ANNOUNCE_ADDRESSES",
+            &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1"),
+        ),
+        ("SIDECAR_JWKS", "/keys.json"),
+        ("GEOIP_DB", "/geo.mmdb"),
+        ("GEO_COUNTRY", "Germany"),
+        ("GEO_COUNTRY_ISO", "de"),
+        ("GEO_LATITUDE", "52.5"),
+        ("GEO_LONGITUDE", "13.4"),
+        ("TLS_CERT", "/cert.pem"),
+        ("TLS_KEY", "/key.pem"),
+    ])
+    .expect("all allowed");
+    assert_eq!(config.handshake, HandshakePolicy::Required);
+    assert!(config.quic);
+    let announce: Vec<_> = config.announce.iter().map(ToString::to_string).collect();
+    assert_eq!(announce, ["/ip4/203.0.113.7/tcp/7070", "/dns4/n/udp/1/quic-v1"]);
+    assert_eq!(config.sidecar_jwks.as_deref(), Some("/keys.json"));
+    assert_eq!(config.geo.database, Some("/geo.mmdb".into()));
+    assert_eq!(config.geo.country_iso.as_deref(), Some("DE"));
+    assert_eq!(config.geo.coordinates, Some((52.5, 13.4)));
+    assert_eq!(config.tls.as_ref().map(|files| files.key.clone()), Some("/key.pem".into()));
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Stage {
     pub(super) fn connect(&mut self, number: u8) {
         let peer = peer_of(number);
         if self.connected.insert(peer) {
-            self.input(Input::Connected(peer));
+            self.input(Input::Connected(peer, gossip::Direction::Inbound));
         }
     }
 
