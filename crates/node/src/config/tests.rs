@@ -74,10 +74,7 @@ fn every_variable_about_the_surroundings_has_its_effect() {
     let config = read(&[
         ("CLUSTER_HANDSHAKE", "required"),
         ("OPTIMUM_QUIC", "True"),
-        (
-            "ANNOUNCE_ADDRESSES",
-            &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1"),
-        ),
+        ("ANNOUNCE_ADDRESSES", &announced),
         ("SIDECAR_JWKS", "/keys.json"),
         ("GEOIP_DB", "/geo.mmdb"),
         ("GEO_COUNTRY", "Germany"),
