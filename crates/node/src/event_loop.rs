@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use gossip::{PublishError, Topic};
-use libp2p::{Swarm, swarm::SwarmEvent};
+use libp2p::{Multiaddr, Swarm, swarm::SwarmEvent};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,7 +19,7 @@ use crate::{
     hub::{Fanout, Hub, News},
     network::{
         Network,
-        swarm::{Behaviour, BehaviourEvent},
+        swarm::{self, Behaviour, BehaviourEvent},
     },
     pubsub::{Event, Pubsub as _},
 };
@@ -32,6 +32,8 @@ pub(crate) struct EventLoop {
     pub(crate) hub: Arc<Hub>,
     pub(crate) fanout: Fanout,
     pub(crate) stop: CancellationToken,
+    /// Told to peers instead of the addresses listened on, unless empty.
+    pub(crate) announce: Vec<Multiaddr>,
     /// Empty and too long ones since the start.
     pub(crate) publishes_refused: u64,
 }
@@ -206,9 +208,18 @@ impl EventLoop {
         });
         Status {
             topics: pubsub.topics(),
-            addresses: self.swarm.listeners().cloned().collect(),
+            addresses: self.addresses(),
             peers: peers.collect(),
             counters: self.counters(),
+        }
+    }
+
+    /// Returns where peers are told to find this node.
+    fn addresses(&self) -> Vec<Multiaddr> {
+        if self.announce.is_empty() {
+            swarm::listening(&self.swarm)
+        } else {
+            self.announce.clone()
         }
     }
 

@@ -33,8 +33,8 @@ struct Measured {
 }
 
 impl Health {
-    pub(crate) fn new(mode: Mode, own: PeerId, listening: &[Multiaddr]) -> Self {
-        let address = listening.first().cloned().map(|address| address.with(Protocol::P2p(own)));
+    pub(crate) fn new(mode: Mode, own: PeerId, addresses: &[Multiaddr]) -> Self {
+        let address = addresses.first().cloned().map(|address| address.with(Protocol::P2p(own)));
         let mut host = Host::new();
         let usage = host.usage();
         let measured = Mutex::new(Measured { host, usage, at: Instant::now() });

@@ -1,7 +1,8 @@
 //! Puts a node together, and takes it apart again.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    io,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -75,9 +76,7 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
     anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
     let sidecar = Listener::bind(config.bind_address, config.sidecar_port, "SIDECAR_PORT")?;
     let api = Listener::bind(config.bind_address, config.api_port, "API_PORT")?;
-    let behaviour = pubsub::new(config.gossip(), &keypair)?;
-    let mut swarm = swarm::build(&keypair, &config.cluster_id, version::VERSION, behaviour)?;
-    let listening = listen(&mut swarm, config.bind_address, config.optimum.port).await?;
+    let (swarm, listening) = open_network(&config, &keypair).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
     let (fanout, encoder) = Fanout::new(Arc::clone(&hub), own, config.trace);
@@ -85,15 +84,22 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
     let (stop_faces, stop_network) = (CancellationToken::new(), CancellationToken::new());
     let event_loop = EventLoop {
         swarm,
-        network: Network::new(own, hello(&config), &config.bootstrap_peers, Instant::now()),
+        network: Network::new(
+            own,
+            hello(&config),
+            &config.bootstrap_peers,
+            config.quic,
+            Instant::now(),
+        ),
         commands,
         hub: Arc::clone(&hub),
         fanout: fanout.clone(),
         stop: stop_network.clone(),
+        announce: config.announce.clone(),
         publishes_refused: 0,
     };
     let tasks = TaskTracker::new();
-    let health = Arc::new(Health::new(config.mode, own, &listening));
+    let health = Arc::new(Health::new(config.mode, own, told_addresses(&config, &listening)));
     let service = Sidecar {
         handle: handle.clone(),
         hub: Arc::clone(&hub),
@@ -135,6 +141,29 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
     })
 }
 
+/// Makes the swarm and listens for peers; returns where.
+async fn open_network(
+    config: &Config,
+    keypair: &Keypair,
+) -> anyhow::Result<(Swarm<Behaviour>, Vec<Multiaddr>)> {
+    let behaviour = pubsub::new(config.gossip(), keypair)?;
+    let settings = swarm::Settings {
+        keypair,
+        cluster_id: &config.cluster_id,
+        software: version::VERSION,
+        quic: config.quic,
+        announce: &config.announce,
+    };
+    let mut swarm = swarm::build(&settings, behaviour)?;
+    let listening = listen(&mut swarm, config).await?;
+    Ok((swarm, listening))
+}
+
+/// Returns where peers are told to find the node.
+fn told_addresses<'a>(config: &'a Config, listening: &'a [Multiaddr]) -> &'a [Multiaddr] {
+    if config.announce.is_empty() { listening } else { &config.announce }
+}
+
 fn hello(config: &Config) -> Hello {
     Hello {
         cluster_id: config.cluster_id.clone(),
@@ -147,35 +176,51 @@ fn hello(config: &Config) -> Hello {
 }
 
 /// Listens for peers; returns where, once that is known.
-async fn listen(
-    swarm: &mut Swarm<Behaviour>,
-    bind: Option<IpAddr>,
-    port: u16,
-) -> anyhow::Result<Vec<Multiaddr>> {
-    const VARIABLE: &str = "OPTIMUM_PORT";
-    let mut port = port;
+async fn listen(swarm: &mut Swarm<Behaviour>, config: &Config) -> anyhow::Result<Vec<Multiaddr>> {
+    let (mut port, variable) = config.p2p_port();
     let mut first = true;
-    for ip in swarm::bind_ips(bind) {
-        let error = |source| ListenError { address: (ip, port).into(), variable: VARIABLE, source };
-        let listened = swarm::check_port_is_free(ip, port).and_then(|()| {
-            swarm.listen_on(swarm::tcp_address(ip, port)).map_err(|error| match error {
-                libp2p::TransportError::Other(error) => error,
-                error @ libp2p::TransportError::MultiaddrNotSupported(_) => {
-                    std::io::Error::other(error.to_string())
+    for ip in swarm::bind_ips(config.bind_address) {
+        let listened = match swarm::check_port_is_free(ip, port) {
+            Ok(()) => listen_on(swarm, swarm::tcp_address(ip, port)).await,
+            Err(error) => Err(error),
+        };
+        let listened = match listened {
+            Ok(taken) => {
+                port = taken;
+                if config.quic {
+                    listen_on(swarm, swarm::quic_address(ip, port)).await
+                } else {
+                    Ok(port)
                 }
-            })
-        });
+            }
+            Err(error) => Err(error),
+        };
         match listened {
-            Ok(_) => port = first_port(swarm).await.context("the listener closed at once")?,
+            Ok(_) => {}
             // IPv4 works; a machine without IPv6 is no reason not to start.
-            Err(source) if !first && source.kind() != std::io::ErrorKind::AddrInUse => {
+            Err(source) if !first && source.kind() != io::ErrorKind::AddrInUse => {
                 info!(error = %source, "no IPv6 for peers");
             }
-            Err(source) => return Err(error(source).into()),
+            Err(source) => {
+                let address = (ip, port).into();
+                return Err(ListenError { address, variable, source }.into());
+            }
         }
         first = false;
     }
-    Ok(swarm.listeners().cloned().collect())
+    Ok(swarm::listening(swarm))
+}
+
+/// Begins to listen, and waits for the first address; returns its port.
+async fn listen_on(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> io::Result<u16> {
+    swarm.listen_on(address).map_err(|error| match error {
+        libp2p::TransportError::Other(error) => error,
+        error @ libp2p::TransportError::MultiaddrNotSupported(_) => {
+            io::Error::other(error.to_string())
+        }
+    })?;
+    let port = first_port(swarm).await;
+    port.ok_or_else(|| io::Error::other("the listener closed at once"))
 }
 
 /// Waits for the first address of a listener and returns its port.
@@ -186,7 +231,7 @@ async fn first_port(swarm: &mut Swarm<Behaviour>) -> Option<u16> {
             SwarmEvent::NewListenAddr { address, .. } => {
                 info!(%address, "listening for peers");
                 return address.iter().find_map(|part| match part {
-                    Protocol::Tcp(port) => Some(port),
+                    Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
                     _ => None,
                 });
             }

@@ -59,13 +59,17 @@ pub(crate) fn behaviour(own: PeerId, cluster_id: &str) -> Behaviour {
 
 /// Returns the addresses under which a peer may be found, of those it names. One that is connected
 /// over loopback is on this machine and may name loopback addresses; from elsewhere they would
-/// lead to this machine itself.
-pub(crate) fn usable(remote: &Multiaddr, named: Vec<Multiaddr>) -> Vec<Multiaddr> {
+/// lead to this machine itself. QUIC addresses are of use only where `quic` is spoken.
+pub(crate) fn usable(remote: &Multiaddr, named: Vec<Multiaddr>, quic: bool) -> Vec<Multiaddr> {
     let local = ip_of(remote).is_some_and(|ip| ip.is_loopback());
     let usable = named.into_iter().filter(|address| {
         let reachable =
             ip_of(address).is_none_or(|ip| !ip.is_unspecified() && (local || !ip.is_loopback()));
-        reachable && address.iter().any(|part| matches!(part, Protocol::Tcp(port) if port != 0))
+        let has = |wanted: &dyn Fn(&Protocol<'_>) -> bool| address.iter().any(|part| wanted(&part));
+        let over_tcp = has(&|part| matches!(part, Protocol::Tcp(port) if *port != 0));
+        let over_quic = has(&|part| matches!(part, Protocol::Udp(port) if *port != 0))
+            && has(&|part| matches!(part, Protocol::QuicV1));
+        reachable && (over_tcp || quic && over_quic)
     });
     usable.map(without_peer).take(ADDRESSES_MAX).collect()
 }
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn loopback_addresses_are_taken_from_peers_on_this_machine_only() {
         let named = ["/ip4/127.0.0.1/tcp/7070", "/ip4/192.0.2.7/tcp/7070", "/ip6/::1/tcp/7070"];
-        let from = |remote: &str| usable(&remote.parse().expect("one"), addresses(&named));
+        let from = |remote: &str| usable(&remote.parse().expect("one"), addresses(&named), false);
         assert_eq!(from("/ip4/127.0.0.1/tcp/9").len(), 3);
         assert_eq!(from("/ip4/192.0.2.7/tcp/9"), addresses(&["/ip4/192.0.2.7/tcp/7070"]));
     }
@@ -109,6 +113,14 @@ mod tests {
     fn addresses_that_lead_nowhere_are_left_out() {
         let named = ["/ip4/0.0.0.0/tcp/7070", "/ip4/192.0.2.7/tcp/0", "/ip4/192.0.2.7/udp/7070"];
         let remote = "/ip4/192.0.2.7/tcp/9".parse().expect("one");
-        assert!(usable(&remote, addresses(&named)).is_empty());
+        assert!(usable(&remote, addresses(&named), true).is_empty());
+    }
+
+    #[test]
+    fn quic_addresses_are_taken_only_where_quic_is_spoken() {
+        let named = ["/ip4/192.0.2.7/udp/7070/quic-v1", "/ip4/192.0.2.7/udp/0/quic-v1"];
+        let remote = "/ip4/192.0.2.7/tcp/9".parse().expect("one");
+        assert_eq!(usable(&remote, addresses(&named), false), []);
+        assert_eq!(usable(&remote, addresses(&named), true), addresses(&named[..1]));
     }
 }

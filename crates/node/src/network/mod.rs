@@ -54,12 +54,18 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(own: PeerId, hello: Hello, list: &[BootstrapPeer], now: Instant) -> Self {
+    pub(crate) fn new(
+        own: PeerId,
+        hello: Hello,
+        list: &[BootstrapPeer],
+        quic: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             own,
             handshakes: Handshakes::new(hello),
             redial: Redial::new(own, list, now, rand::make_rng()),
-            peers: Peers::default(),
+            peers: Peers::new(quic),
             next_check: now + CHECK_INTERVAL,
             next_walk: now + discovery::WALK_INTERVAL,
             lookup: None,

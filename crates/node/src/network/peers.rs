@@ -18,12 +18,18 @@ struct Peer {
 }
 
 /// Every connected peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
     peers: BTreeMap<PeerId, Peer>,
+    /// Whether QUIC addresses are of use.
+    quic: bool,
 }
 
 impl Peers {
+    pub(super) fn new(quic: bool) -> Self {
+        Self { peers: BTreeMap::new(), quic }
+    }
+
     pub(super) fn connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
         let remote = discovery::without_peer(endpoint.get_remote_address().clone());
         let dialled = endpoint.is_dialer().then(|| remote.clone());
@@ -48,7 +54,7 @@ impl Peers {
         named: Vec<Multiaddr>,
     ) -> Option<Vec<Multiaddr>> {
         let entry = self.peers.get_mut(peer)?;
-        entry.named = discovery::usable(&entry.remote, named);
+        entry.named = discovery::usable(&entry.remote, named, self.quic);
         entry.admitted.then(|| entry.named.clone())
     }
 

@@ -7,9 +7,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures::future::Either;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, identify, identity::Keypair, noise, ping,
-    swarm::NetworkBehaviour, tcp, yamux,
+    Multiaddr, PeerId, Swarm, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    dns, identify,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, ping, quic,
+    swarm::{self, NetworkBehaviour},
+    tcp, yamux,
 };
 
 use socket2::{Domain, Socket, Type};
@@ -55,20 +62,32 @@ impl Behaviour {
     }
 }
 
-/// Makes the swarm of a node of `cluster_id`; it listens nowhere yet.
+/// What a swarm is made from.
+pub(crate) struct Settings<'a> {
+    pub(crate) keypair: &'a Keypair,
+    pub(crate) cluster_id: &'a str,
+    /// The version of the program, told to peers.
+    pub(crate) software: &'a str,
+    /// Whether to speak QUIC beside TCP.
+    pub(crate) quic: bool,
+    /// Told to peers instead of the addresses listened on, unless empty.
+    pub(crate) announce: &'a [Multiaddr],
+}
+
+/// Makes the swarm of a node; it listens nowhere yet.
 ///
 /// # Errors
 ///
 /// Returns an error if the encryption cannot be set up.
 pub(crate) fn build(
-    keypair: &Keypair,
-    cluster_id: &str,
-    software: &str,
+    settings: &Settings<'_>,
     pubsub: pubsub::Behaviour,
 ) -> anyhow::Result<Swarm<Behaviour>> {
+    let Settings { keypair, cluster_id, software, quic, announce } = *settings;
     let own = keypair.public().to_peer_id();
     let identify = identify::Config::new("/open-optimump2p/id/1".to_owned(), keypair.public())
         .with_agent_version(format!("open-optimump2p/{software}"))
+        .with_hide_listen_addrs(!announce.is_empty())
         .with_push_listen_addr_updates(true);
     let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
     let behaviour = Behaviour {
@@ -79,32 +98,48 @@ pub(crate) fn build(
         ping: ping::Behaviour::new(ping),
         pubsub,
     };
-    let tcp = SwarmBuilder::with_existing_identity(keypair.clone())
-        .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
-        .context("set up encryption")?;
-    // Names are resolved by the system's configuration, or not at all where there is none.
-    let swarm = match tcp.with_dns() {
-        Ok(tcp) => tcp
-            .with_behaviour(|_| behaviour)
-            .context("set up behaviours")?
-            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
-            .with_connection_timeout(CONNECT_TIMEOUT)
-            .build(),
+    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+    let mut swarm = Swarm::new(transport(keypair, quic)?, behaviour, own, config);
+    for address in announce {
+        swarm.add_external_address(address.clone());
+    }
+    Ok(swarm)
+}
+
+type Transport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// Names are resolved by the system's configuration, or not at all where there is none.
+fn transport(keypair: &Keypair, quic: bool) -> anyhow::Result<Transport> {
+    match dns::tokio::Transport::system(ip_transport(keypair, quic)?) {
+        Ok(transport) => Ok(transport.boxed()),
         Err(error) => {
             tracing::warn!(%error, "no DNS: addresses with names cannot be dialled");
-            SwarmBuilder::with_existing_identity(keypair.clone())
-                .with_tokio()
-                .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
-                .context("set up encryption")?
-                .with_behaviour(|_| behaviour)
-                .context("set up behaviours")?
-                .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
-                .with_connection_timeout(CONNECT_TIMEOUT)
-                .build()
+            ip_transport(keypair, quic)
         }
-    };
-    Ok(swarm)
+    }
+}
+
+/// TCP, with QUIC before it if wanted.
+fn ip_transport(keypair: &Keypair, quic: bool) -> anyhow::Result<Transport> {
+    let noise = noise::Config::new(keypair).context("set up encryption")?;
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(multiplexer())
+        .timeout(CONNECT_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    if !quic {
+        return Ok(tcp.boxed());
+    }
+    let mut config = quic::Config::new(keypair);
+    config.handshake_timeout = CONNECT_TIMEOUT;
+    config.max_concurrent_stream_limit = STREAMS_PER_CONNECTION_MAX as u32;
+    let quic = quic::tokio::Transport::new(config)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let either = quic.or_transport(tcp).map(|either, _| match either {
+        Either::Left(connection) | Either::Right(connection) => connection,
+    });
+    Ok(either.boxed())
 }
 
 fn multiplexer() -> yamux::Config {
@@ -123,7 +158,25 @@ pub(crate) fn bind_ips(bind: Option<IpAddr>) -> Vec<IpAddr> {
 
 /// Returns the multiaddress of TCP at `ip` and `port`.
 pub(crate) fn tcp_address(ip: IpAddr, port: u16) -> Multiaddr {
-    Multiaddr::from(ip).with(libp2p::multiaddr::Protocol::Tcp(port))
+    Multiaddr::from(ip).with(Protocol::Tcp(port))
+}
+
+/// Returns the multiaddress of QUIC at `ip` and UDP `port`.
+pub(crate) fn quic_address(ip: IpAddr, port: u16) -> Multiaddr {
+    Multiaddr::from(ip).with(Protocol::Udp(port)).with(Protocol::QuicV1)
+}
+
+/// Returns where the swarm listens, what others can use best at first: TCP before QUIC, IPv4 before
+/// IPv6, loopback at last.
+pub(crate) fn listening(swarm: &Swarm<Behaviour>) -> Vec<Multiaddr> {
+    let mut addresses: Vec<Multiaddr> = swarm.listeners().cloned().collect();
+    addresses.sort_by_key(|address| {
+        let ip = limits::ip_of(address);
+        let over_udp = address.iter().any(|part| matches!(part, Protocol::Udp(_)));
+        let loopback = ip.is_some_and(|ip| ip.is_loopback());
+        (loopback, over_udp, ip.is_some_and(|ip| ip.is_ipv6()), address.clone())
+    });
+    addresses
 }
 
 /// Checks that nobody else listens at the address. The transport's own listener shares its port

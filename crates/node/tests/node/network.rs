@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{LIMIT, config, entry, p2p_port, start, until, until_peers};
+use crate::common::{LIMIT, client::Client, config, entry, p2p_port, start, until, until_peers};
 use libp2p::identity::Keypair;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -209,4 +209,64 @@ async fn without_a_bind_address_a_node_listens_on_ipv4_and_where_there_is_ipv6_t
     TcpStream::connect(first.api_address()).await.expect("HTTP on IPv4");
     TcpStream::connect(first.sidecar_address()).await.expect("gRPC on IPv4");
     TcpStream::connect(("127.0.0.1", p2p_port(&first))).await.expect("libp2p on IPv4");
+}
+
+#[tokio::test]
+async fn nodes_that_speak_quic_listen_on_both_and_reach_each_other_over_udp() {
+    let mut settings = config("c", &[]);
+    settings.quic = true;
+    let first = start(settings).await;
+    let addresses: Vec<String> = first.p2p_addresses().iter().map(ToString::to_string).collect();
+    let port = p2p_port(&first);
+    let over_quic = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
+    assert_eq!(addresses, [format!("/ip4/127.0.0.1/tcp/{port}"), over_quic.clone()]);
+
+    let mut settings = config("c", &[&first]);
+    settings.quic = true;
+    settings.bootstrap_peers[0].address = over_quic.parse().expect("a multiaddress");
+    let second = start(settings).await;
+    until_peers(&second, 1).await;
+    let status = second.handle().status().await.expect("it runs");
+    assert_eq!(status.peers[0].address.to_string(), over_quic);
+
+    let topic = gossip::Topic::new("t").expect("a topic");
+    let mut reader = Client::open(&first).await;
+    reader.send(api::sidecar::Command::Subscribe, "t", "").await;
+    second.handle().subscribe(topic.clone()).await.expect("it runs");
+    until(&first, "a mesh over QUIC", |status| {
+        status.peers.first().is_some_and(|peer| peer.mesh == ["t"])
+    })
+    .await;
+    let payload = vec![7; 1 << 20].into();
+    let published = second.handle().publish(topic, payload).await.expect("it runs");
+    let id = published.expect("it was published").to_string();
+    assert_eq!(reader.message().await["message_id"], id);
+}
+
+#[tokio::test]
+async fn peers_are_told_the_announced_address_instead_of_those_listened_on() {
+    let middle = start(config("c", &[])).await;
+    let mut settings = config("c", &[&middle]);
+    // Another way to the same port: a name instead of the number.
+    settings.optimum.port = free_port();
+    let announced: libp2p::Multiaddr =
+        format!("/dns4/localhost/tcp/{}", settings.optimum.port).parse().expect("a multiaddress");
+    settings.announce = vec![announced.clone()];
+    let told = start(settings).await;
+    let status = told.handle().status().await.expect("it runs");
+    assert_eq!(status.addresses, [announced.clone()]);
+    until_peers(&middle, 1).await;
+    let newcomer = start(config("c", &[&middle])).await;
+    until_peers(&newcomer, 2).await;
+    let status = newcomer.handle().status().await.expect("it runs");
+    let found = status.peers.iter().find(|peer| peer.peer == told.peer_id()).expect("connected");
+    let dialled_by_name = found.address == announced;
+    let came_itself = found.address != told.p2p_addresses()[0];
+    assert!(dialled_by_name || came_itself, "not by the address that is not told: {found:?}");
+}
+
+/// A port that nobody listened on a moment ago.
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    socket.local_addr().expect("bound").port()
 }

@@ -12,10 +12,10 @@ mod report;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    measure::{Figures, delays},
+    measure::{Figures, Setting, delays},
     namespaces::Namespaces,
     report::Row,
 };
@@ -43,12 +43,31 @@ struct Options {
     /// Numbers of peers behind the link.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16])]
     peers: Vec<u16>,
+    /// What the frames travel over.
+    #[arg(long, value_delimiter = ',', default_values = ["tcp", "quic"])]
+    transport: Vec<Transport>,
     /// TCP congestion control on both ends.
     #[arg(long, default_value = "cubic")]
     congestion: String,
     /// A file whose section between `<!-- bench-link -->` marks is replaced by the results.
     #[arg(long)]
     write: Option<PathBuf>,
+}
+
+/// What frames travel over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    Tcp,
+    Quic,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -75,11 +94,14 @@ fn bench(options: &Options) -> Result<()> {
     for &latency_ms in &options.latency_ms {
         let namespaces = Namespaces::make(options.rate_mbit, latency_ms, &options.congestion)
             .context("network namespaces could not be made (root and iproute2 are needed)")?;
-        for &peers in &options.peers {
-            eprintln!("{latency_ms} ms added latency, {peers} peers …");
-            let with = run(options, &namespaces, peers, true)?;
-            let without = run(options, &namespaces, peers, false)?;
-            rows.push(Row { latency_ms, peers, with, without });
+        for &transport in &options.transport {
+            for &peers in &options.peers {
+                eprintln!("{}, {latency_ms} ms added latency, {peers} peers …", transport.name());
+                let setting = Setting { transport, peers, windows: true };
+                let with = run(options, &namespaces, setting)?;
+                let without = run(options, &namespaces, Setting { windows: false, ..setting })?;
+                rows.push(Row { latency_ms, transport, peers, with, without });
+            }
         }
     }
     let text = report::text(options, &rows);
@@ -90,11 +112,11 @@ fn bench(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn run(options: &Options, namespaces: &Namespaces, peers: u16, windows: bool) -> Result<Figures> {
+fn run(options: &Options, namespaces: &Namespaces, setting: Setting) -> Result<Figures> {
     let folder = std::env::temp_dir().join(format!("bench-link-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let seconds = Duration::from_secs(options.seconds);
-    let figures = measure::run(namespaces, &folder, peers, windows, seconds)
+    let figures = measure::run(namespaces, &folder, setting, seconds)
         .and_then(|(sent, taken)| delays(&sent, &taken, seconds));
     std::fs::remove_dir_all(&folder)?;
     figures

@@ -10,13 +10,24 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::namespaces::{Namespaces, RECEIVER};
+use crate::{
+    Transport,
+    namespaces::{Namespaces, RECEIVER},
+};
 
 /// Before the measurement: connections, mesh, the start of windows and of TCP.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// Data frames, peer by peer, in the order they moved: Unix time in nanoseconds, and bytes.
 pub(crate) type Records = BTreeMap<String, Vec<(u128, u64)>>;
+
+/// What is different from run to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) transport: Transport,
+    pub(crate) peers: u16,
+    pub(crate) windows: bool,
+}
 
 /// What one run showed.
 pub(crate) struct Figures {
@@ -55,15 +66,16 @@ impl Process {
 pub(crate) fn run(
     namespaces: &Namespaces,
     folder: &Path,
-    peers: u16,
-    windows: bool,
+    Setting { transport, peers, windows }: Setting,
     seconds: Duration,
 ) -> Result<(Records, Records)> {
+    let transport = transport.name();
     let time = (SETTLE + seconds).as_secs_f64() + 1.0;
     let folder_text = folder.to_str().context("the folder's name is not UTF-8")?;
     let listening = folder.join("listening");
     let receive = format!(
-        "receive --peers {peers} --address {RECEIVER} --seconds {} --folder {folder_text}",
+        "receive --transport {transport} --peers {peers} --address {RECEIVER} --seconds {} \
+         --folder {folder_text}",
         time + 2.0
     );
     let receiver = Process::start(&namespaces.receiver, &words(&receive))?;

@@ -19,11 +19,15 @@ use libp2p::{
 };
 use rand::Rng as _;
 
+use crate::Transport;
+
 const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Options of the receiving end.
 #[derive(Args)]
 pub(crate) struct Receive {
+    #[arg(long)]
+    transport: Transport,
     #[arg(long)]
     peers: u16,
     #[arg(long)]
@@ -83,6 +87,7 @@ fn swarm(config: Config, way: Moved, records: Arc<Mutex<Vec<Record>>>) -> Result
     let mut swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
         .with_behaviour(|_| Behaviour::new(state))?
         .build();
     let clock = clock();
@@ -118,7 +123,11 @@ pub(crate) fn receive(options: &Receive) -> Result<()> {
         for _ in 0..options.peers {
             let record = Arc::new(Mutex::new(Vec::new()));
             let mut swarm = swarm(config(true), Moved::In, record.clone())?;
-            swarm.listen_on(format!("/ip4/{}/tcp/0", options.address).parse()?)?;
+            let port = match options.transport {
+                Transport::Tcp => "tcp/0",
+                Transport::Quic => "udp/0/quic-v1",
+            };
+            swarm.listen_on(format!("/ip4/{}/{port}", options.address).parse()?)?;
             let address = loop {
                 if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
                     break address;

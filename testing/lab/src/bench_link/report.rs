@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ::report::{date, kernel, machine};
 
-use crate::{Options, measure::Figures};
+use crate::{Options, Transport, measure::Figures};
 
 /// The targets: delay of the 99th of 100 frames, and goodput beside that without windows.
 const P99_MAX_MS: f64 = 25.0;
@@ -13,6 +13,7 @@ const RATIO_MIN: f64 = 0.9;
 /// One setting, with windows and without.
 pub(crate) struct Row {
     pub(crate) latency_ms: u32,
+    pub(crate) transport: Transport,
     pub(crate) peers: u16,
     pub(crate) with: Figures,
     pub(crate) without: Figures,
@@ -28,13 +29,13 @@ pub(crate) fn text(options: &Options, rows: &[Row]) -> String {
         text,
         "Measured on {} with {}; {}.\nveth of {rate} Mbit/s both ways (tbf, burst 16 KiB), TCP congestion control {congestion}, {seconds} s a run; 1 MiB messages published \
          without pause.\n\n\
-         | added latency | peers | windows | frames | frame delay p50 | p99 | goodput | of that without | target |\n\
-         |---|---|---|---|---|---|---|---|---|",
+         | transport | added latency | peers | windows | frames | frame delay p50 | p99 | goodput | of that without | target |\n\
+         |---|---|---|---|---|---|---|---|---|---|",
         date(),
         machine(),
         kernel(),
     );
-    for Row { latency_ms, peers, with, without } in rows {
+    for Row { latency_ms, transport, peers, with, without } in rows {
         for (windows, figures) in [("yes", with), ("no", without)] {
             let ratio = figures.goodput_mbit / without.goodput_mbit;
             let p99 = figures.p99.as_secs_f64() * 1e3;
@@ -47,8 +48,9 @@ pub(crate) fn text(options: &Options, rows: &[Row]) -> String {
             };
             let _ = writeln!(
                 text,
-                "| {latency_ms} ms | {peers} | {windows} | {} | {:.1} ms | {p99:.1} ms | \
+                "| {} | {latency_ms} ms | {peers} | {windows} | {} | {:.1} ms | {p99:.1} ms | \
                  {:.1} Mbit/s | {:.0} % | {target} |",
+                transport.name(),
                 figures.frames,
                 figures.median.as_secs_f64() * 1e3,
                 figures.goodput_mbit,
