@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-compare bench-coding bench-coding-check clean
+.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-node bench-compare bench-coding bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -78,6 +78,10 @@ fuzz-replay: ## Run the committed fuzz corpus as a plain test
 
 bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
 	@sh script/bench-link.sh
+
+bench-node: ## Measure what four nodes deliver and cost, mode by mode; writes docs/benchmarks.md
+	$(CARGO) build --release --workspace
+	target/release/bench-node --profile --write docs/benchmarks.md $(ARGS)
 
 bench-compare: ## Time 1 MiB to three other nodes on loopback, beside gossipsub
 	$(CARGO) build --release --workspace

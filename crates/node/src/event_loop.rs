@@ -216,11 +216,7 @@ impl EventLoop {
 
     /// Returns where peers are told to find this node.
     fn addresses(&self) -> Vec<Multiaddr> {
-        if self.announce.is_empty() {
-            swarm::listening(&self.swarm)
-        } else {
-            self.announce.clone()
-        }
+        if self.announce.is_empty() { swarm::listening(&self.swarm) } else { self.announce.clone() }
     }
 
     fn counters(&self) -> Counters {

@@ -20,8 +20,9 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 ///
 /// Panics when it is not there: `make unit` builds the workspace before the tests run.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
+    let own = std::env::current_exe().expect("a program has a path");
+    let folder = own.parent().expect("target/<profile>, or deps in it");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("deps") } else { folder };
     let program = folder.join(name);
     assert!(program.exists(), "{} is not built; cargo build --workspace", program.display());
     program

@@ -142,6 +142,11 @@ impl NodeProcess {
         records.find(|record: &Value| record["msg"] == "node started")
     }
 
+    /// Returns the id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns what the node has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
