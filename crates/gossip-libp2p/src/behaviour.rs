@@ -30,7 +30,7 @@ use tracing::{debug, trace};
 use crate::{
     handler::{Command, Handler, Place, Report},
     links::{Link, Links},
-    upgrade::Kind,
+    upgrade::{Kind, Versions},
 };
 
 /// What the protocol has to tell.
@@ -86,6 +86,7 @@ type Observer = Box<dyn FnMut(Moved, PeerId, usize) + Send>;
 /// The gossip protocol as a libp2p behaviour.
 pub struct Behaviour {
     state: State<PeerId>,
+    versions: Versions,
     links: Links,
     /// Taken in since the last poll, where there is a clock.
     /// A frame comes with its place in the intake of its connection.
@@ -102,8 +103,8 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Drives `state`. Must be called inside a tokio runtime.
-    pub fn new(state: State<PeerId>) -> Self {
+    /// Drives `state`, on streams of these versions. Must be called inside a tokio runtime.
+    pub fn new(state: State<PeerId>, versions: Versions) -> Self {
         let deadline = state.poll_timeout().map(|(at, _)| at);
         let timer = match deadline {
             Some(at) => sleep_until(at.into()),
@@ -111,6 +112,7 @@ impl Behaviour {
         };
         Self {
             state,
+            versions,
             links: Links::new(),
             inputs: VecDeque::new(),
             actions: VecDeque::new(),
@@ -184,6 +186,11 @@ impl Behaviour {
     /// Returns the protocol's counters.
     pub fn stats(&self) -> &Stats {
         self.state.stats()
+    }
+
+    fn handler(&self, peer: PeerId) -> Handler {
+        let admitted = self.links.get(&peer).is_some_and(|link| link.admitted);
+        Handler::new(admitted, self.versions.clone())
     }
 
     fn input(&mut self, input: Input<PeerId>) {
@@ -412,7 +419,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new(self.links.get(&peer).is_some_and(|link| link.admitted)))
+        Ok(self.handler(peer))
     }
 
     fn handle_established_outbound_connection(
@@ -423,7 +430,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new(self.links.get(&peer).is_some_and(|link| link.admitted)))
+        Ok(self.handler(peer))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "only connections concern the protocol")]

@@ -20,7 +20,7 @@ use tokio_util::sync::PollSemaphore;
 
 use crate::{
     frames::{FrameReader, FrameWriter, ReadError},
-    upgrade::{Kind, Upgrade},
+    upgrade::{Kind, Upgrade, Versions},
 };
 
 /// Frames read from a connection that the state has not taken yet. While the behaviour is busy the
@@ -78,6 +78,7 @@ enum Outgoing {
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "libp2p's traits ask for a public type; nobody names it")]
 pub struct Handler {
+    versions: Versions,
     admitted: bool,
     outgoing: Outgoing,
     /// The peer's streams; the newest of each kind. Not read before it is admitted.
@@ -92,8 +93,9 @@ pub struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn new(admitted: bool) -> Self {
+    pub(crate) fn new(admitted: bool, versions: Versions) -> Self {
         Self {
+            versions,
             admitted,
             outgoing: Outgoing::None,
             data: None,
@@ -118,7 +120,7 @@ impl Handler {
     fn open(&mut self) {
         self.outgoing = Outgoing::Opening { data: None, control: None };
         for kind in [Kind::Control, Kind::Data] {
-            let protocol = SubstreamProtocol::new(Upgrade::outbound(kind), kind);
+            let protocol = SubstreamProtocol::new(Upgrade::outbound(&self.versions, kind), kind);
             self.pending.push_back(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
     }
@@ -208,7 +210,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Kind;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Upgrade> {
-        SubstreamProtocol::new(Upgrade::inbound(), ())
+        SubstreamProtocol::new(Upgrade::inbound(&self.versions), ())
     }
 
     fn on_behaviour_event(&mut self, command: Command) {

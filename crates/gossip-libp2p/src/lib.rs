@@ -18,4 +18,4 @@ mod upgrade;
 
 pub use behaviour::{Behaviour, Event, Moved};
 pub use keys::{KeysError, NodeKeys};
-pub use upgrade::{CONTROL_PROTOCOL, DATA_PROTOCOL};
+pub use upgrade::Versions;

@@ -1,15 +1,9 @@
-//! The two protocols and the negotiation of a stream.
+//! The two protocols, shards on one and everything else on the other, one ordered stream for each
+//! direction, and the negotiation of a stream.
 
-use std::{convert::Infallible, future};
+use std::{cmp::Reverse, convert::Infallible, future, sync::Arc};
 
 use libp2p::{InboundUpgrade, OutboundUpgrade, Stream, StreamProtocol, core::UpgradeInfo};
-
-/// Shards, one ordered stream for each direction.
-pub const DATA_PROTOCOL: StreamProtocol = StreamProtocol::new("/open-optimump2p/gossip/1/data");
-
-/// Everything else, one ordered stream for each direction.
-pub const CONTROL_PROTOCOL: StreamProtocol =
-    StreamProtocol::new("/open-optimump2p/gossip/1/control");
 
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,43 +14,66 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn protocol(self) -> StreamProtocol {
-        match self {
-            Self::Data => DATA_PROTOCOL,
-            Self::Control => CONTROL_PROTOCOL,
-        }
+    fn protocol(self, version: u32) -> StreamProtocol {
+        let name = match self {
+            Self::Data => "data",
+            Self::Control => "control",
+        };
+        StreamProtocol::try_from_owned(format!("/open-optimump2p/gossip/{version}/{name}"))
+            .expect("begins with a slash")
     }
 }
 
-/// Offers the protocols of `kinds`; the stream as it is, is the result.
+/// The versions of the gossip protocol that a node speaks, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions(Arc<[u32]>);
+
+impl Versions {
+    /// Speaks all of `versions`.
+    pub fn new(versions: &[u32]) -> Self {
+        let mut versions = versions.to_vec();
+        versions.sort_unstable_by_key(|&version| Reverse(version));
+        Self(versions.into())
+    }
+
+    fn offers(&self, kind: Kind) -> impl Iterator<Item = Offer> {
+        self.0.iter().map(move |&version| Offer { kind, protocol: kind.protocol(version) })
+    }
+}
+
+impl Default for Versions {
+    /// The versions that this program knows.
+    fn default() -> Self {
+        Self::new(&[gossip::wire::VERSION])
+    }
+}
+
+/// Offers protocols, the one wanted most first; the stream as it is, is the result.
 #[derive(Clone, Debug)]
 #[expect(unnameable_types, reason = "libp2p's traits ask for a public type; nobody names it")]
 pub struct Upgrade {
-    kinds: &'static [Kind],
+    offers: Vec<Offer>,
 }
 
 impl Upgrade {
     /// What is accepted of a peer.
-    pub(crate) fn inbound() -> Self {
-        Self { kinds: &[Kind::Data, Kind::Control] }
+    pub(crate) fn inbound(versions: &Versions) -> Self {
+        let kinds = [Kind::Data, Kind::Control];
+        Self { offers: kinds.into_iter().flat_map(|kind| versions.offers(kind)).collect() }
     }
 
-    /// What is asked of a peer.
-    pub(crate) fn outbound(kind: Kind) -> Self {
-        let kinds = match kind {
-            Kind::Data => &[Kind::Data][..],
-            Kind::Control => &[Kind::Control][..],
-        };
-        Self { kinds }
+    /// What is asked of a peer: the newest version that it speaks too.
+    pub(crate) fn outbound(versions: &Versions, kind: Kind) -> Self {
+        Self { offers: versions.offers(kind).collect() }
     }
 }
 
 impl UpgradeInfo for Upgrade {
     type Info = Offer;
-    type InfoIter = std::iter::Map<std::slice::Iter<'static, Kind>, fn(&Kind) -> Offer>;
+    type InfoIter = std::vec::IntoIter<Offer>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.kinds.iter().map(|&kind| Offer { kind, protocol: kind.protocol() })
+        self.offers.clone().into_iter()
     }
 }
 
@@ -91,5 +108,28 @@ impl OutboundUpgrade<Stream> for Upgrade {
 
     fn upgrade_outbound(self, stream: Stream, offer: Offer) -> Self::Future {
         future::ready(Ok((offer.kind, stream)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_offered_first() {
+        let versions = Versions::new(&[1, 3, 2]);
+        let offered: Vec<String> = Upgrade::outbound(&versions, Kind::Data)
+            .protocol_info()
+            .map(|offer| offer.as_ref().to_owned())
+            .collect();
+        assert_eq!(
+            offered,
+            [
+                "/open-optimump2p/gossip/3/data",
+                "/open-optimump2p/gossip/2/data",
+                "/open-optimump2p/gossip/1/data"
+            ]
+        );
+        assert_eq!(Upgrade::inbound(&versions).protocol_info().count(), 6);
     }
 }

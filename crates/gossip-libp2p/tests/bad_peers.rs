@@ -4,13 +4,16 @@ mod harness;
 
 use futures::StreamExt as _;
 use gossip::Config;
-use gossip_libp2p::{CONTROL_PROTOCOL, DATA_PROTOCOL};
+use gossip_libp2p::Versions;
 use harness::{
     Node, payload,
     stranger::{Stranger, Writes},
     topic,
 };
 use libp2p::StreamProtocol;
+
+const DATA_PROTOCOL: StreamProtocol = StreamProtocol::new("/open-optimump2p/gossip/1/data");
+const CONTROL_PROTOCOL: StreamProtocol = StreamProtocol::new("/open-optimump2p/gossip/1/control");
 
 async fn meshed(config: Config, count: usize) -> Vec<Node> {
     let mut nodes = Vec::new();
@@ -88,7 +91,7 @@ async fn a_control_frame_of_nonsense_ends_that_peer_only() {
 
 #[tokio::test]
 async fn a_peer_admitted_late_misses_nothing_of_what_was_written_before() {
-    let mut late = Node::start_where(Config::default(), false).await;
+    let mut late = Node::start_where(Config::default(), false, Versions::default()).await;
     let mut early = Node::start(Config::default()).await;
     for node in [&late, &early] {
         node.subscribe(&topic());

@@ -146,3 +146,24 @@ async fn streams_open_anew_on_the_second_connection_when_the_first_closes() {
     b.publish(&topic(), payload(99, 1 << 20));
     while a.delivery().await != payload(99, 1 << 20) {}
 }
+
+#[tokio::test]
+async fn nodes_of_neighbouring_versions_speak_the_newest_that_both_know() {
+    let mut old = Node::start_speaking(Config::default(), &[1]).await;
+    let mut both = Node::start_speaking(Config::default(), &[2, 1]).await;
+    let mut new = Node::start_speaking(Config::default(), &[3, 2]).await;
+    both.dial(&old);
+    both.dial(&new);
+    new.dial(&old);
+    for node in [&old, &both, &new] {
+        node.subscribe(&topic());
+    }
+    both.until_meshed(&topic(), 2).await;
+    for (seed, size) in [(1, 100), (2, 300_000)] {
+        old.publish(&topic(), payload(seed, size));
+        // Old and new have no version in common: what passes, passes through the one between.
+        for node in [&mut both, &mut new] {
+            assert!(node.delivery().await == payload(seed, size));
+        }
+    }
+}

@@ -25,7 +25,7 @@ use crate::{
     listener::{ListenError, Listener},
     network::{
         Network,
-        handshake::{GOSSIP_VERSION, Hello},
+        handshake::Hello,
         swarm::{self, Behaviour},
     },
     pubsub, version,
@@ -146,7 +146,7 @@ async fn open_network(
     config: &Config,
     keypair: &Keypair,
 ) -> anyhow::Result<(Swarm<Behaviour>, Vec<Multiaddr>)> {
-    let behaviour = pubsub::new(config.gossip(), keypair)?;
+    let behaviour = pubsub::new(config.gossip(), &config.gossip_versions, keypair)?;
     let settings = swarm::Settings {
         keypair,
         cluster_id: &config.cluster_id,
@@ -169,7 +169,7 @@ fn hello(config: &Config) -> Hello {
         cluster_id: config.cluster_id.clone(),
         mode: config.mode.name().to_owned(),
         profile: config.optimum.profile.name().to_owned(),
-        versions: vec![GOSSIP_VERSION],
+        versions: config.gossip_versions.clone(),
         max_message_bytes: config.optimum.max_message_bytes,
         software: version::VERSION.to_owned(),
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use gossip::{Config, Publish, State, Topic};
-use gossip_libp2p::{Behaviour, Event, NodeKeys};
+use gossip_libp2p::{Behaviour, Event, NodeKeys, Versions};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder,
     identity::Keypair,
@@ -45,11 +45,16 @@ pub struct Node {
 
 impl Node {
     pub async fn start(config: Config) -> Self {
-        Self::start_where(config, true).await
+        Self::start_where(config, true, Versions::default()).await
+    }
+
+    /// Starts a node that speaks other versions of the protocol.
+    pub async fn start_speaking(config: Config, versions: &[u32]) -> Self {
+        Self::start_where(config, true, Versions::new(versions)).await
     }
 
     /// Starts a node that admits whoever connects, or nobody by itself.
-    pub async fn start_where(config: Config, admits: bool) -> Self {
+    pub async fn start_where(config: Config, admits: bool, versions: Versions) -> Self {
         let keypair = Keypair::generate_ed25519();
         let seed = [7; 32];
         let keys = Arc::new(NodeKeys::new(keypair.clone()).expect("it signs"));
@@ -58,7 +63,7 @@ impl Node {
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .expect("noise works")
-            .with_behaviour(|_| Behaviour::new(state))
+            .with_behaviour(|_| Behaviour::new(state, versions))
             .expect("a behaviour")
             .build();
         let any: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");

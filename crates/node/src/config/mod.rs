@@ -196,6 +196,8 @@ pub struct Config {
     pub optimum: Optimum,
     /// `GOSSIPSUB_*`.
     pub gossipsub: Gossipsub,
+    /// Versions of the gossip protocol to speak; not a setting, but for tests of mixed clusters.
+    pub gossip_versions: Vec<u32>,
     /// `CLUSTER_HANDSHAKE`.
     pub handshake: HandshakePolicy,
     /// `OPTIMUM_QUIC`: QUIC beside TCP, on the UDP port of the same number.
@@ -228,6 +230,7 @@ impl Default for Config {
             bootstrap_peers: Vec::new(),
             optimum: Optimum::default(),
             gossipsub: Gossipsub::default(),
+            gossip_versions: vec![gossip::wire::VERSION],
             handshake: HandshakePolicy::default(),
             quic: false,
             announce: Vec::new(),

@@ -42,6 +42,7 @@ impl Config {
             bootstrap_peers: bootstrap_peers(&env)?,
             optimum: optimum(&env)?,
             gossipsub: gossipsub(&env)?,
+            gossip_versions: default.gossip_versions,
             handshake: handshake(&env)?,
             quic: env.boolean("OPTIMUM_QUIC", default.quic)?,
             announce: announce(&env)?,

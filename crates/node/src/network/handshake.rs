@@ -28,9 +28,6 @@ const REFUSED_GRACE: Duration = Duration::from_secs(2);
 /// The longest message of the handshake in bytes.
 const MESSAGE_BYTES_MAX: u64 = 4096;
 
-/// The version of the gossip protocol that this node speaks.
-pub(crate) const GOSSIP_VERSION: u32 = gossip::wire::VERSION;
-
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {

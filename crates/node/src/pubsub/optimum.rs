@@ -6,24 +6,28 @@ use std::{
 };
 
 use gossip::{Config, State, Topic};
-use gossip_libp2p::{Event as Told, NodeKeys};
+use gossip_libp2p::{Event as Told, NodeKeys, Versions};
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{Event, PeerTopics, ProtocolCounters, Pubsub, ShardCounters};
 
 pub(crate) use gossip_libp2p::{Behaviour, Event as BehaviourEvent};
 
-/// Makes the behaviour of a node with this key pair. Must be called inside a tokio runtime.
+/// Makes the behaviour of a node with this key pair that speaks these versions. Must be called inside a tokio runtime.
 ///
 /// # Errors
 ///
 /// Returns an error if `config` cannot work or the key pair cannot sign.
-pub(crate) fn new(config: Config, keypair: &Keypair) -> anyhow::Result<Behaviour> {
+pub(crate) fn new(
+    config: Config,
+    versions: &[u32],
+    keypair: &Keypair,
+) -> anyhow::Result<Behaviour> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let sequence = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
     let keys = Arc::new(NodeKeys::new(keypair.clone())?);
     let state = State::new(config, keys, rand::random(), sequence, Instant::now())?;
-    Ok(Behaviour::new(state))
+    Ok(Behaviour::new(state, Versions::new(versions)))
 }
 
 impl From<Told> for Event {

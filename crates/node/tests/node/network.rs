@@ -265,6 +265,33 @@ async fn peers_are_told_the_announced_address_instead_of_those_listened_on() {
     assert!(dialled_by_name || came_itself, "not by the address that is not told: {found:?}");
 }
 
+#[tokio::test]
+async fn nodes_of_neighbouring_versions_are_one_cluster_and_strangers_are_refused() {
+    let speaking = |versions: &[u32], bootstrap: &[&node::Running]| {
+        let mut settings = config("c", bootstrap);
+        settings.gossip_versions = versions.to_vec();
+        settings
+    };
+    let old = start(speaking(&[1], &[])).await;
+    let both = start(speaking(&[2, 1], &[&old])).await;
+    let new = start(speaking(&[3, 2], &[&both])).await;
+    until_peers(&both, 2).await;
+    let mut reader = Client::open(&new).await;
+    reader.send(api::sidecar::Command::Subscribe, "t", "").await;
+    let topic = gossip::Topic::new("t").expect("a topic");
+    both.handle().subscribe(topic.clone()).await.expect("it runs");
+    old.handle().subscribe(topic.clone()).await.expect("it runs");
+    until(&both, "a mesh with both", |status| {
+        status.peers.iter().filter(|peer| peer.mesh == ["t"]).count() == 2
+    })
+    .await;
+    let payload = vec![1; 100_000].into();
+    let id = old.handle().publish(topic, payload).await.expect("it runs").expect("published");
+    assert_eq!(reader.message().await["message_id"], id.to_string());
+    let status = old.handle().status().await.expect("it runs");
+    assert_eq!(status.peers.len(), 1, "no version in common with the newest");
+}
+
 /// A port that nobody listened on a moment ago.
 fn free_port() -> u16 {
     let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use clap::Args;
 use futures::StreamExt as _;
 use gossip::{Config, Limits, MeshConfig, Publish, State, Topic};
-use gossip_libp2p::{Behaviour, Moved, NodeKeys};
+use gossip_libp2p::{Behaviour, Moved, NodeKeys, Versions};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux,
 };
@@ -88,7 +88,7 @@ fn swarm(config: Config, way: Moved, records: Arc<Mutex<Vec<Record>>>) -> Result
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
         .with_quic()
-        .with_behaviour(|_| Behaviour::new(state))?
+        .with_behaviour(|_| Behaviour::new(state, Versions::default()))?
         .build();
     let clock = clock();
     swarm.behaviour_mut().observe_data(move |moved, peer, bytes| {
