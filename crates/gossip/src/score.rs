@@ -32,6 +32,10 @@ const REDUNDANT_SHARE: f64 = 0.5;
 /// What was asked beyond a bound, or offered beyond one: a hundred of them are a graylisting.
 pub(crate) const DEMERITS_EXCESS: f64 = 0.1;
 
+/// More are not held against a peer: after that many it is as good as gone for three quarters of an
+/// hour of good behaviour.
+const DEMERITS_MAX: f64 = 200.0;
+
 /// Records below this are as good as a stranger's.
 const FADED: f64 = 0.01;
 
@@ -70,7 +74,7 @@ impl Record {
     }
 
     pub(crate) fn on_demerits(&mut self, demerits: f64) {
-        self.demerits += demerits;
+        self.demerits = (self.demerits + demerits).min(DEMERITS_MAX);
     }
 
     pub(crate) fn score(&self) -> f64 {

@@ -196,3 +196,42 @@ fn a_graft_does_not_go_around_the_bound_of_topics_of_a_peer() {
     let pruned = |entry: &Control| matches!(entry, Control::Prune { .. });
     assert_eq!(stage.told(1).iter().filter(|entry| pruned(entry)).count(), 1);
 }
+
+#[test]
+fn a_million_small_control_messages_fill_nothing_and_cost_the_sender_its_standing() {
+    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let limits = Config::default().limits;
+    let id = |number: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        bytes
+    };
+    for number in 0..1_000_000 {
+        let (header, message) = (HeaderHash(id(number)), gossip::MessageId(id(number)));
+        let generation = GenerationId { header, index: 0 };
+        let entry = match number % 4 {
+            0 => Control::IHave { topic: topic("t"), news: vec![News { header, message }] },
+            1 => Control::IWant { generation, shards: 1 },
+            2 => Control::Subscribe(topic(&format!("topic {number}"))),
+            _ => Control::IDontWant(vec![header]),
+        };
+        stage.control(1, &[entry]);
+        // Kept short: what it was answered is not of interest.
+        stage.control.clear();
+    }
+    let stats = stage.state.stats();
+    let pulls_max = u64::from(limits.pulls_per_heartbeat_max);
+    assert_eq!(stats.pulls_gone, pulls_max, "one heartbeat's allowance");
+    assert_eq!(stats.pulls_ignored, 250_000 - pulls_max);
+    assert!(stats.news_ignored >= 250_000 - u64::from(limits.news_per_heartbeat_max));
+    // It subscribed "t" before.
+    let topics_max = limits.topics_per_peer_max as u64 - 1;
+    assert_eq!(stats.subscriptions_ignored, 250_000 - topics_max);
+    stage.wait(SECOND);
+    let view = stage.state.view();
+    let standing = |name: u32| view.peers().find(|peer| peer.peer == name).expect("connected");
+    assert!(standing(1).graylisted);
+    assert_eq!(standing(1).topics.len(), limits.topics_per_peer_max);
+    assert_eq!((standing(1).mesh.len(), standing(2).mesh.len()), (0, 1));
+    assert!(view.open_messages().next().is_none());
+}

@@ -164,6 +164,17 @@ impl NodeProcess {
         serde_json::from_str(&body).expect("JSON")
     }
 
+    /// The same, none if the node closes the connection without an answer.
+    pub async fn try_http(&self, path: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(self.api).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        serde_json::from_str(body).ok()
+    }
+
     /// Returns status line and body of a page.
     pub async fn http_text(&self, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.api).await.expect("the API answers");

@@ -1,0 +1,80 @@
+//! More than anybody should ask for: a real node stays small, answers others, and recovers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use e2e::{
+    LIMIT,
+    node_process::{NodeCommand, NodeProcess},
+    reader::Reader,
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
+/// What a node may hold at most while it is asked for too much; an idle one holds a tenth.
+const MEMORY_MAX_KIB: u64 = 300 << 10;
+
+fn assert_small(node: &NodeProcess) {
+    let peak = node.memory_kib("VmHWM");
+    println!("peak memory {} MiB", peak >> 10);
+    assert!(peak < MEMORY_MAX_KIB, "{peak} KiB");
+}
+
+#[tokio::test]
+async fn ten_thousand_topics_are_taken_up_to_the_bound_and_the_node_goes_on() {
+    let node = NodeCommand::new().start().await;
+    let reader = Reader::open(node.sidecar).await;
+    for topic in 0..10_000 {
+        reader.commands.subscribe(&format!("topic-{topic}")).await.expect("the stream is open");
+    }
+    let known = async {
+        loop {
+            let state = node.http("/api/v1/node-state").await;
+            let topics = state["topics"].as_array().map_or(0, Vec::len);
+            assert!(topics <= 1024, "{topics} topics");
+            if topics == 1024 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, known).await.expect("1024 topics in time");
+    // One of those that were taken works.
+    let mut other = Reader::subscribed(node.sidecar, "topic-0").await;
+    let sent = Bytes::from_static(b"still here");
+    other.publish("topic-0", &sent).await;
+    assert_eq!(other.message().await.message, sent);
+    assert_small(&node);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_closed_and_others_are_served_again_later() {
+    let node = NodeCommand::new().start().await;
+    let mut open = Vec::new();
+    for _ in 0..1_100 {
+        open.push(TcpStream::connect(node.api).await.expect("the kernel takes it"));
+    }
+    // The last is beyond the bound: the node closes it without a word.
+    let mut last = open.pop().expect("the last");
+    let mut nothing = Vec::new();
+    let closed = tokio::time::timeout(LIMIT, last.read_to_end(&mut nothing)).await;
+    // A reset says the same.
+    assert!(closed.expect("closed in time").is_ok_and(|read| read == 0) || nothing.is_empty());
+    // The sidecar has connections of its own.
+    let mut reader = Reader::subscribed(node.sidecar, "t").await;
+    let sent = Bytes::from_static(b"not disturbed");
+    reader.publish("t", &sent).await;
+    assert_eq!(reader.message().await.message, sent);
+    drop(open);
+    let served = async {
+        while TcpStream::connect(node.api).await.is_err() {}
+        loop {
+            if let Some(state) = node.try_http("/api/v1/node-state").await {
+                return state;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let state = tokio::time::timeout(LIMIT, served).await.expect("served in time");
+    assert_eq!(state["topics"][0], "t");
+    assert_small(&node);
+}
