@@ -13,6 +13,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream};
 /// What a node may hold at most while it is asked for too much; an idle one holds a tenth.
 const MEMORY_MAX_KIB: u64 = 300 << 10;
 
+#[expect(clippy::print_stdout, reason = "what was measured is printed too")]
 fn assert_small(node: &NodeProcess) {
     let peak = node.memory_kib("VmHWM");
     println!("peak memory {} MiB", peak >> 10);

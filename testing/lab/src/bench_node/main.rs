@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints a table")]
 
+mod devnet;
 mod load;
 mod profile;
 mod report;
@@ -87,7 +88,9 @@ async fn main() -> Result<()> {
             rows.push(Row { mode, bytes, figures: Figures::median(&figures) });
         }
     }
-    let mut text = report::text(&options, &idle, &rows);
+    eprintln!("{} nodes in one process …", devnet::NODES);
+    let mesh = devnet::mesh_times()?;
+    let mut text = report::text(&options, &idle, mesh, &rows);
     if options.profile {
         for &mode in &options.modes {
             text.push_str(&profile::of(&options, mode).await?);

@@ -1,6 +1,6 @@
 //! The tables, on the screen and in the documentation.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use ::report::{date, kernel, machine};
 
@@ -14,7 +14,12 @@ pub(crate) struct Row {
 }
 
 /// Returns the results as Markdown with what they were measured on.
-pub(crate) fn text(options: &Options, idle: &[(Mode, Usage)], rows: &[Row]) -> String {
+pub(crate) fn text(
+    options: &Options,
+    idle: &[(Mode, Usage)],
+    mesh: (Duration, Duration),
+    rows: &[Row],
+) -> String {
     let mut text = String::new();
     let Options { seconds, rounds, .. } = options;
     // Writing to a string does not fail.
@@ -30,7 +35,7 @@ pub(crate) fn text(options: &Options, idle: &[(Mode, Usage)], rows: &[Row]) -> S
         kernel(),
     );
     for Row { mode, bytes, figures } in rows {
-        let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let _ = writeln!(
             text,
             "| {bytes} B | {} | {:.0} | {:.1} | {:.1} ms | {:.1} ms | {:.1} | {:.0} MiB | {} |",
@@ -54,5 +59,14 @@ pub(crate) fn text(options: &Options, idle: &[(Mode, Usage)], rows: &[Row]) -> S
             usage.cpu.as_secs_f64() / 5.0 * 100.0,
         );
     }
+    let (started, meshed) = mesh;
+    let _ = writeln!(
+        text,
+        "\n{} nodes in one process, which know only the first, run after {:.1} s, and each has its \
+         mesh {:.1} s later.",
+        crate::devnet::NODES,
+        started.as_secs_f64(),
+        meshed.as_secs_f64(),
+    );
     text
 }
