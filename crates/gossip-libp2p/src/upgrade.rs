@@ -24,20 +24,27 @@ impl Kind {
     }
 }
 
-/// The versions of the gossip protocol that a node speaks, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Versions(Arc<[u32]>);
+/// The versions of the gossip protocol that a node speaks, as what is offered on streams. Cheap to
+/// clone: every connection asks for its offers again and again.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    data: Arc<[Offer]>,
+    control: Arc<[Offer]>,
+    both: Arc<[Offer]>,
+}
 
 impl Versions {
     /// Speaks all of `versions`.
     pub fn new(versions: &[u32]) -> Self {
-        let mut versions = versions.to_vec();
-        versions.sort_unstable_by_key(|&version| Reverse(version));
-        Self(versions.into())
-    }
-
-    fn offers(&self, kind: Kind) -> impl Iterator<Item = Offer> {
-        self.0.iter().map(move |&version| Offer { kind, protocol: kind.protocol(version) })
+        let mut newest_first = versions.to_vec();
+        newest_first.sort_unstable_by_key(|&version| Reverse(version));
+        let offers = |kind: Kind| {
+            let offer = |&version| Offer { kind, protocol: kind.protocol(version) };
+            newest_first.iter().map(offer).collect::<Vec<_>>()
+        };
+        let (data, control) = (offers(Kind::Data), offers(Kind::Control));
+        let both = [&data[..], &control[..]].concat();
+        Self { data: data.into(), control: control.into(), both: both.into() }
     }
 }
 
@@ -52,19 +59,22 @@ impl Default for Versions {
 #[derive(Clone, Debug)]
 #[expect(unnameable_types, reason = "libp2p's traits ask for a public type; nobody names it")]
 pub struct Upgrade {
-    offers: Vec<Offer>,
+    offers: Arc<[Offer]>,
 }
 
 impl Upgrade {
     /// What is accepted of a peer.
     pub(crate) fn inbound(versions: &Versions) -> Self {
-        let kinds = [Kind::Data, Kind::Control];
-        Self { offers: kinds.into_iter().flat_map(|kind| versions.offers(kind)).collect() }
+        Self { offers: Arc::clone(&versions.both) }
     }
 
     /// What is asked of a peer: the newest version that it speaks too.
     pub(crate) fn outbound(versions: &Versions, kind: Kind) -> Self {
-        Self { offers: versions.offers(kind).collect() }
+        let offers = match kind {
+            Kind::Data => &versions.data,
+            Kind::Control => &versions.control,
+        };
+        Self { offers: Arc::clone(offers) }
     }
 }
 
@@ -73,7 +83,7 @@ impl UpgradeInfo for Upgrade {
     type InfoIter = std::vec::IntoIter<Offer>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.offers.clone().into_iter()
+        self.offers.to_vec().into_iter()
     }
 }
 

@@ -35,8 +35,13 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a peer that was refused is not dialled by look-ups.
 const REFUSED_REST: Duration = Duration::from_secs(60);
 
-/// Admitted peers above which no more are sought; others may still come.
-const PEERS_SOUGHT_MAX: usize = 128;
+/// Admitted peers above which no more are sought; others may still come. Above the largest mesh
+/// there is little to gain, and every connection costs each end memory, pings and look-ups.
+const PEERS_SOUGHT_MAX: usize = 32;
+
+/// Admitted peers above which a new one is no reason to look around at once: the regular walk is
+/// soon enough. Without, the look-ups of fifty nodes that start together keep them busy for a minute.
+const PEERS_ENOUGH: usize = 12;
 
 /// Keeps the node connected; owns no connection itself.
 #[derive(Debug)]
@@ -357,8 +362,10 @@ impl Network {
             swarm.behaviour_mut().kad.add_address(&peer, address.clone());
         }
         self.redial.connected(peer, addresses);
-        // Whoever is new may know somebody who is new.
-        self.lookup.get_or_insert(self.next_lookup.max(now));
+        if self.peers.admitted() < PEERS_ENOUGH {
+            // Whoever is new may know somebody who is new.
+            self.lookup.get_or_insert(self.next_lookup.max(now));
+        }
     }
 
     fn on_kad(&mut self, now: Instant, swarm: &mut Swarm<Behaviour>, event: kad::Event) {
