@@ -83,7 +83,7 @@ impl UpgradeInfo for Upgrade {
     type InfoIter = std::vec::IntoIter<Offer>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.offers.to_vec().into_iter()
+        Vec::from(&*self.offers).into_iter()
     }
 }
 
