@@ -133,12 +133,7 @@ impl<'a> Env<'a> {
     }
 
     /// Makes the error for a variable, with its value as set.
-    pub fn error(
-        &self,
-        variable: &'static str,
-        problem: String,
-        allowed: &str,
-    ) -> ConfigError {
+    pub fn error(&self, variable: &'static str, problem: String, allowed: &str) -> ConfigError {
         let value = (self.lookup)(variable).unwrap_or_default();
         ConfigError { variable, value, problem, allowed: allowed.to_owned() }
     }

@@ -142,7 +142,8 @@ fn handshake(env: &Env<'_>) -> Result<HandshakePolicy, ConfigError> {
 fn announce(env: &Env<'_>) -> Result<Vec<Multiaddr>, ConfigError> {
     let entries = env.list("ANNOUNCE_ADDRESSES");
     let parsed = entries.iter().map(|entry| {
-        let mut address: Multiaddr = entry.parse().map_err(|error| format!("{entry:?}: {error}"))?;
+        let mut address: Multiaddr =
+            entry.parse().map_err(|error| format!("{entry:?}: {error}"))?;
         if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
             address.pop();
         }

@@ -44,7 +44,10 @@ fn every_variable_has_its_effect() {
         ("STREAM_QUEUE_BYTES", "6"),
         ("CLUSTER_HANDSHAKE", "required"),
         ("OPTIMUM_QUIC", "True"),
-        ("ANNOUNCE_ADDRESSES", &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1")),
+        (
+            "ANNOUNCE_ADDRESSES",
+            &format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1"),
+        ),
         ("SIDECAR_JWKS", "/keys.json"),
         ("GEOIP_DB", "/geo.mmdb"),
         ("GEO_COUNTRY", "Germany"),
