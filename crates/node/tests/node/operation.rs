@@ -73,6 +73,18 @@ async fn a_node_of_the_callers_own_key_does_not_touch_the_disk() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
 
+#[tokio::test]
+async fn what_was_taken_before_a_shutdown_is_published() {
+    let node = start(config("c", &[])).await;
+    let handle = node.handle().clone();
+    let topic = Topic::new("t").expect("a topic");
+    // Long enough to be hashed beside the event loop.
+    let publish = tokio::spawn(async move { handle.publish(topic, vec![7; 1 << 20].into()).await });
+    until(&node, "taken", |status| status.topics == ["t"]).await;
+    node.shutdown().await;
+    publish.await.expect("no panic").expect("not closed before").expect("published");
+}
+
 /// Connects with TLS, trusting `certificate`, and offers `protocol`.
 async fn tls(
     address: std::net::SocketAddr,
