@@ -53,8 +53,23 @@ impl Delivery {
     /// Written piece by piece into one buffer: payloads are long, and of the rest only the topic
     /// can need escaping.
     pub fn to_json(&self) -> Bytes {
+        let mut json = self.start_of_json(self.message.len().div_ceil(3) * 4);
+        json.push_str(r#"","message":""#);
+        STANDARD.encode_string(&self.message, &mut json);
+        json.push_str(r#""}"#);
+        json.into()
+    }
+
+    /// Returns the same without the key `message`, for readers that want no payloads.
+    pub fn to_json_without_payload(&self) -> Bytes {
+        let mut json = self.start_of_json(0);
+        json.push_str(r#""}"#);
+        json.into()
+    }
+
+    /// Everything before the payload, with room for it.
+    fn start_of_json(&self, payload_bytes: usize) -> String {
         let topic = serde_json::Value::from(self.topic.as_str()).to_string();
-        let payload_bytes = self.message.len().div_ceil(3) * 4;
         let mut json = String::with_capacity(FIXED_BYTES + topic.len() + payload_bytes);
         let mut put = |parts: &[&str]| parts.iter().for_each(|part| json.push_str(part));
         put(&[r#"{"source_node_id":""#, &self.source_node_id]);
@@ -62,10 +77,7 @@ impl Delivery {
             put(&[r#"","upstream_peer_id":""#, &self.upstream_peer_id]);
         }
         put(&[r#"","topic":"#, &topic, r#","message_id":""#, &self.message_id]);
-        put(&[r#"","message":""#]);
-        STANDARD.encode_string(&self.message, &mut json);
-        json.push_str(r#""}"#);
-        json.into()
+        json
     }
 
     /// Reads what [`Delivery::to_json`] writes.
@@ -112,6 +124,15 @@ mod tests {
     fn an_empty_upstream_peer_is_left_out() {
         let json = Delivery { upstream_peer_id: String::new(), ..sample() }.to_json();
         assert!(!String::from_utf8_lossy(&json).contains("upstream"));
+    }
+
+    #[test]
+    fn without_its_payload_a_delivery_has_no_key_for_it() {
+        let expected = concat!(
+            r#"{"source_node_id":"12D3KooWA","upstream_peer_id":"12D3KooWB","#,
+            r#""topic":"a \"topic\"","message_id":"00ff"}"#
+        );
+        assert_eq!(sample().to_json_without_payload(), expected);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod go_json;
+pub mod stream_options;
 
 /// The sidecar API of a node: package `proto`.
 pub mod sidecar {
@@ -54,3 +55,4 @@ pub mod trace {
 
 pub use delivery::{Delivery, DeliveryError};
 pub use go_json::trace_event_json;
+pub use stream_options::{StreamOptions, StreamOptionsError};

@@ -1,9 +1,12 @@
 //! The one task that owns the swarm.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -16,13 +19,18 @@ use tracing::{debug, info, warn};
 
 use crate::{
     handle::{Command, Commands, Counters, PeerStatus, PublishCommand, ReplyTo, Status},
-    hub::{Fanout, Hub, News},
+    hub::{Fanout, Hub, News, Readers},
     network::{
         Network,
         swarm::{self, Behaviour, BehaviourEvent},
     },
     pubsub::{Event, Pubsub as _},
+    recent::Recent,
+    subscriptions::Subscriptions,
 };
+
+/// How long what was taken may need at the end to be published.
+const FINISH_WAIT: Duration = Duration::from_millis(500);
 
 /// Everything the task owns.
 pub(crate) struct EventLoop {
@@ -31,6 +39,11 @@ pub(crate) struct EventLoop {
     pub(crate) commands: Commands,
     pub(crate) hub: Arc<Hub>,
     pub(crate) fanout: Fanout,
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) subscriptions: Subscriptions,
+    /// Told what is subscribed for good whenever that changes.
+    pub(crate) topics: watch::Sender<BTreeSet<Topic>>,
+    pub(crate) topic_dump_failures: Arc<AtomicU64>,
     pub(crate) stop: CancellationToken,
     /// Told to peers instead of the addresses listened on, unless empty.
     pub(crate) announce: Vec<Multiaddr>,
@@ -53,6 +66,7 @@ struct Pending {
     /// Shared with the protocol, not copied.
     payload: Bytes,
     reply_to: ReplyTo,
+    holder: Option<String>,
 }
 
 impl EventLoop {
@@ -61,34 +75,73 @@ impl EventLoop {
         let mut tickets = Tickets::default();
         let mut readers = self.hub.watch_readers();
         let mut tracing = false;
+        self.subscribe_again();
         loop {
-            self.update_tracing(&readers, &mut tracing);
+            self.look_at_readers(&readers, &mut tracing);
             let accepts_publish =
                 tickets.waiting.is_empty() && self.swarm.behaviour().pubsub().accepts_publish();
-            let deadline = self.network.next_deadline();
+            let deadline = self.next_deadline();
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 event = self.swarm.select_next_some() => self.on_swarm_event(event, &mut tickets),
                 Some(command) = self.commands.commands.recv() => {
-                    self.update_tracing(&readers, &mut tracing);
+                    self.look_at_readers(&readers, &mut tracing);
                     self.on_command(command);
                 }
                 Some(publish) = self.commands.publishes.recv(), if accepts_publish => {
-                    self.update_tracing(&readers, &mut tracing);
+                    self.look_at_readers(&readers, &mut tracing);
                     self.on_publish(publish, &mut tickets);
                 }
                 Ok(()) = readers.changed() => {}
                 () = tokio::time::sleep_until(deadline.into()) => {
                     self.network.tick(Instant::now(), &mut self.swarm);
+                    self.end_leases();
                 }
             }
         }
+        // Who published was promised that it goes out, even when nobody waits for the answer.
+        let _cut_short =
+            tokio::time::timeout(FINISH_WAIT, self.finish_publishes(&mut tickets)).await;
         self.close().await;
     }
 
-    /// Traces are made only while somebody reads them.
-    fn update_tracing(&mut self, readers: &watch::Receiver<usize>, tracing: &mut bool) {
-        let wanted = *readers.borrow() > 0 && self.fanout.wants_traces();
+    /// Publishes what was taken, hashing of long messages included.
+    async fn finish_publishes(&mut self, tickets: &mut Tickets) {
+        while !tickets.open.is_empty() {
+            let event = self.swarm.select_next_some().await;
+            self.on_swarm_event(event, tickets);
+        }
+    }
+
+    /// Joins what was subscribed in an earlier run.
+    fn subscribe_again(&mut self) {
+        for topic in self.subscriptions.plain() {
+            info!(%topic, "subscribed again");
+            self.swarm.behaviour_mut().pubsub_mut().subscribe(topic.clone());
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let network = self.network.next_deadline();
+        self.subscriptions.next_deadline().map_or(network, |lease| lease.min(network))
+    }
+
+    fn end_leases(&mut self) {
+        for topic in self.subscriptions.expire(Instant::now()) {
+            self.leave(topic, "its holders are gone");
+        }
+    }
+
+    fn leave(&mut self, topic: Topic, why: &'static str) {
+        info!(%topic, why, "unsubscribe");
+        self.swarm.behaviour_mut().pubsub_mut().unsubscribe(topic);
+    }
+
+    /// Traces are made only while somebody reads them, and leases last while their holders do.
+    fn look_at_readers(&mut self, readers: &watch::Receiver<Readers>, tracing: &mut bool) {
+        let now_reading = readers.borrow().clone();
+        self.subscriptions.set_present(Instant::now(), &now_reading.holders);
+        let wanted = now_reading.traces > 0 && self.fanout.wants_traces();
         if wanted != *tracing {
             *tracing = wanted;
             self.swarm.behaviour_mut().pubsub_mut().set_tracing(wanted);
@@ -99,12 +152,17 @@ impl EventLoop {
         let now = Instant::now();
         let Some(event) = self.network.on_event(now, &mut self.swarm, event) else { return };
         match Event::from(event) {
-            Event::Delivered(delivery) => self.fanout.send(News::Delivered(delivery)),
+            Event::Delivered(delivery) => {
+                self.recent.keep(&delivery);
+                self.fanout.send(News::Delivered(delivery));
+            }
             Event::Traced(trace) => {
                 self.fanout.send(News::Traced { trace, unix_ns: unix_ns() });
             }
             Event::Published { ticket, message, topic } => {
                 let pending = tickets.open.remove(&ticket);
+                let holder = pending.as_ref().and_then(|pending| pending.holder.clone());
+                self.on_joined_by_publishing(&topic, holder);
                 let stream = pending.and_then(|pending| match pending.reply_to {
                     ReplyTo::Stream(stream) => Some(stream),
                     ReplyTo::Caller(reply) => {
@@ -168,11 +226,18 @@ impl EventLoop {
         match command {
             Command::Subscribe(topic) => {
                 info!(%topic, "subscribe");
+                self.hold(None, topic.clone());
+                self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
+            }
+            Command::Lease { holder, topic } => {
+                info!(%topic, holder, "subscribe");
+                self.hold(Some(holder), topic.clone());
                 self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
             }
             Command::Unsubscribe(topic) => {
-                info!(%topic, "unsubscribe");
-                self.swarm.behaviour_mut().pubsub_mut().unsubscribe(topic);
+                self.subscriptions.unsubscribe(&topic);
+                self.topics.send_replace(self.subscriptions.plain().clone());
+                self.leave(topic, "asked for");
             }
             Command::Status(reply) => {
                 let _gone = reply.send(self.status());
@@ -180,11 +245,33 @@ impl EventLoop {
         }
     }
 
+    /// Notes why a topic is subscribed.
+    fn hold(&mut self, holder: Option<String>, topic: Topic) {
+        if let Some(holder) = holder {
+            for topic in self.subscriptions.lease(Instant::now(), &holder, topic) {
+                self.leave(topic, "too many holders");
+            }
+        } else {
+            self.subscriptions.subscribe(topic);
+            self.topics.send_replace(self.subscriptions.plain().clone());
+        }
+    }
+
+    /// A publish joins its topic, unless somebody left it in the meantime.
+    fn on_joined_by_publishing(&mut self, topic: &Topic, holder: Option<String>) {
+        if !self.subscriptions.contains(topic) {
+            let joined = self.swarm.behaviour().pubsub().topics();
+            if joined.iter().any(|name| name == topic.as_str()) {
+                self.hold(holder, topic.clone());
+            }
+        }
+    }
+
     fn on_publish(&mut self, command: PublishCommand, tickets: &mut Tickets) {
-        let PublishCommand { topic, payload, reply_to, taken } = command;
+        let PublishCommand { topic, payload, reply_to, holder, taken } = command;
         let ticket = tickets.next;
         tickets.next += 1;
-        tickets.open.insert(ticket, Pending { topic, payload, reply_to });
+        tickets.open.insert(ticket, Pending { topic, payload, reply_to, holder });
         self.publish(ticket, tickets);
         // A caller that is gone is served all the same.
         let _gone = taken.send(());
@@ -232,6 +319,8 @@ impl EventLoop {
             traces_dropped,
             messages_dropped,
             answers_dropped,
+            tickets_refused: self.hub.tickets_refused(),
+            topic_dump_failures: self.topic_dump_failures.load(Ordering::Relaxed),
         }
     }
 

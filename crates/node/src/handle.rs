@@ -52,6 +52,10 @@ pub struct Counters {
     pub messages_dropped: u64,
     /// Answers given up because publishers did not read them.
     pub answers_dropped: u64,
+    /// Commands refused for want of a valid ticket.
+    pub tickets_refused: u64,
+    /// Times that the topics could not be written to disk.
+    pub topic_dump_failures: u64,
 }
 
 /// A picture of one peer.
@@ -71,6 +75,11 @@ pub struct PeerStatus {
 #[derive(Debug)]
 pub(crate) enum Command {
     Subscribe(Topic),
+    /// Subscribe for a holder, for as long as it has a stream and a while longer.
+    Lease {
+        holder: String,
+        topic: Topic,
+    },
     Unsubscribe(Topic),
     Status(oneshot::Sender<Status>),
 }
@@ -90,6 +99,8 @@ pub(crate) struct PublishCommand {
     pub(crate) topic: Topic,
     pub(crate) payload: Bytes,
     pub(crate) reply_to: ReplyTo,
+    /// Who holds the topic if the node joins it by this.
+    pub(crate) holder: Option<String>,
     /// Told when the event loop has taken it.
     pub(crate) taken: oneshot::Sender<()>,
 }
@@ -126,6 +137,11 @@ impl Handle {
         self.commands.send(Command::Subscribe(topic)).await.map_err(|_| Closed)
     }
 
+    /// Subscribes a topic for a holder.
+    pub(crate) async fn lease(&self, holder: String, topic: Topic) -> Result<(), Closed> {
+        self.commands.send(Command::Lease { holder, topic }).await.map_err(|_| Closed)
+    }
+
     /// Ends the node's subscription of a topic.
     ///
     /// # Errors
@@ -157,7 +173,7 @@ impl Handle {
         payload: Bytes,
     ) -> Result<Result<MessageId, PublishError>, Closed> {
         let (reply, result) = oneshot::channel();
-        self.publish_for(topic, payload, ReplyTo::Caller(reply)).await?;
+        self.publish_for(topic, payload, ReplyTo::Caller(reply), None).await?;
         result.await.map_err(|_| Closed)
     }
 
@@ -168,9 +184,10 @@ impl Handle {
         topic: Topic,
         payload: Bytes,
         reply_to: ReplyTo,
+        holder: Option<String>,
     ) -> Result<(), Closed> {
         let (taken, was_taken) = oneshot::channel();
-        let command = PublishCommand { topic, payload, reply_to, taken };
+        let command = PublishCommand { topic, payload, reply_to, holder, taken };
         self.publishes.send(command).await.map_err(|_| Closed)?;
         was_taken.await.map_err(|_| Closed)
     }

@@ -7,12 +7,12 @@ use std::{
 
 use api::sidecar::HealthResponse;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use service::host::{Host, Usage};
+use service::{
+    geo::Place,
+    host::{Host, Usage},
+};
 
 use crate::config::Mode;
-
-/// What a place is called that is not known. No service is asked where this machine is.
-pub(crate) const UNKNOWN: &str = "unknown";
 
 /// How old a measurement may be before it is taken anew.
 const USAGE_AGE_MAX: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ const USAGE_AGE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Health {
     mode: Mode,
     address: String,
+    place: Place,
     measured: Mutex<Measured>,
 }
 
@@ -33,16 +34,21 @@ struct Measured {
 }
 
 impl Health {
-    pub(crate) fn new(mode: Mode, own: PeerId, addresses: &[Multiaddr]) -> Self {
+    pub(crate) fn new(mode: Mode, own: PeerId, addresses: &[Multiaddr], place: Place) -> Self {
         let address = addresses.first().cloned().map(|address| address.with(Protocol::P2p(own)));
         let mut host = Host::new();
         let usage = host.usage();
         let measured = Mutex::new(Measured { host, usage, at: Instant::now() });
-        Self { mode, address: address.map(|a| a.to_string()).unwrap_or_default(), measured }
+        Self { mode, address: address.map(|a| a.to_string()).unwrap_or_default(), place, measured }
     }
 
     pub(crate) fn mode(&self) -> &'static str {
         self.mode.name()
+    }
+
+    /// Returns where the machine is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Returns how much of the machine is used, in percent.
@@ -65,8 +71,8 @@ impl Health {
             cpu_used: usage.cpu,
             disk_used: usage.disk,
             p2p_address: self.address.clone(),
-            country: UNKNOWN.to_owned(),
-            country_iso: UNKNOWN.to_owned(),
+            country: self.place.country.clone(),
+            country_iso: self.place.country_iso.clone(),
         }
     }
 }

@@ -14,10 +14,13 @@ mod handle;
 mod health;
 mod http;
 mod hub;
-mod listener;
 mod network;
 mod node;
 mod pubsub;
+mod recent;
+mod subscriptions;
+mod tickets;
+mod topics_dump;
 mod trace;
 mod version;
 
@@ -26,6 +29,6 @@ pub use config::{
     Optimum, TraceFilter, variables,
 };
 pub use handle::{Closed, Counters, Handle, PeerStatus, Status};
-pub use listener::ListenError;
-pub use node::{Running, start, start_as};
+pub use node::{Running, check, start, start_as};
+pub use service::listener::ListenError;
 pub use version::{COMMIT, VERSION};

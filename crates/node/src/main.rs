@@ -1,10 +1,12 @@
 //! The daemon p2pnode: configured by environment variables, ended by SIGTERM or Ctrl-C.
 #![forbid(unsafe_code)]
 
+mod commands;
+
 use std::{fmt::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use node::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -13,9 +15,18 @@ use tracing::{error, info, warn};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Fewer open files than this, and peers and clients soon find no room.
+const FILES_MIN: u64 = 4096;
+
 fn main() -> ExitCode {
-    command().get_matches();
+    let matches = command().get_matches();
     let config = Config::from_env();
+    if matches.get_flag("check") {
+        return commands::check(config);
+    }
+    if matches.subcommand_matches("healthcheck").is_some() {
+        return commands::health(config);
+    }
     let level = config.as_ref().map_or("info", |config| &config.log_level);
     service::log::init(level, node::VERSION, node::COMMIT);
     raise_file_limit();
@@ -45,8 +56,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Every connection is a file. Many systems allow 1,024 unless a program asks for more.
 fn raise_file_limit() {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        warn!(%error, "the limit of open files stays as it is");
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < FILES_MIN => warn!(
+            limit,
+            "few files may be open, and every connection is one: raise the hard limit (ulimit -n, LimitNOFILE) to {FILES_MIN} or more"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit of open files stays as it is"),
     }
 }
 
@@ -58,8 +74,12 @@ fn command() -> Command {
         let default = default.trim_matches(['(', ')']);
         let _written = writeln!(help, "  {name:width$}  {meaning} ({default})");
     }
+    let check = Arg::new("check").long("check").action(ArgAction::SetTrue);
+    let health = Command::new("healthcheck");
     Command::new("p2pnode")
         .about("One node of a coded-gossip cluster, configured by environment variables")
         .version(format!("{} ({})", node::VERSION, node::COMMIT))
+        .arg(check.help("Print the settings that would be used, or what is wrong with them"))
+        .subcommand(health.about("Ask the node of API_PORT on this machine how it is"))
         .after_help(help)
 }

@@ -1,16 +1,23 @@
 //! Puts a node together, and takes it apart again.
 
 use std::{
+    collections::BTreeSet,
     io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use gossip::Topic;
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, multiaddr::Protocol, swarm::SwarmEvent};
-use tokio::task::JoinHandle;
+use service::{
+    geo::Place,
+    listener::{ListenError, Listener},
+};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -22,20 +29,23 @@ use crate::{
     health::Health,
     http::{self, Pages},
     hub::{Fanout, Hub},
-    listener::{ListenError, Listener},
     network::{
         Network,
         handshake::Hello,
         swarm::{self, Behaviour},
     },
-    pubsub, version,
+    pubsub,
+    recent::{KEPT_BYTES_MAX, Recent},
+    subscriptions::Subscriptions,
+    tickets::Tickets,
+    topics_dump, version,
 };
 
 /// Streams of readers at once, all connections together. Each may hold `STREAM_QUEUE_BYTES`.
 const STREAMS_MAX: usize = 1024;
 
 /// How long each step of a shutdown may take before it is cut short; all together below 5 s.
-const SHUTDOWN_STEP: Duration = Duration::from_millis(1200);
+const SHUTDOWN_STEP: Duration = Duration::from_millis(950);
 
 /// A node that runs. Dropping it stops it at once; [`Running::shutdown`] does it with care.
 #[derive(Debug)]
@@ -53,17 +63,19 @@ pub struct Running {
     encoder: JoinHandle<()>,
     fanout: Fanout,
     faces: Vec<JoinHandle<()>>,
+    topics_dump: Option<JoinHandle<()>>,
 }
 
 /// Starts a node: binds all ports, then begins to work.
 ///
 /// # Errors
 ///
-/// Returns an error if the identity cannot be read or made, or a port cannot be bound; the text
-/// names the file or the port and its variable.
+/// Returns an error if the identity cannot be read or made, a file that a setting names cannot be
+/// used, or a port cannot be bound; the text names the file or the port and its variable.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let identity = identity::load_or_generate(&config.identity_dir).context("IDENTITY_DIR")?;
-    start_as(config, identity.keypair).await
+    let folder = config.identity_dir.clone();
+    start_with(config, identity.keypair, Some(&folder)).await
 }
 
 /// Starts a node with a key pair of the caller's; `IDENTITY_DIR` is not touched.
@@ -72,16 +84,46 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
 ///
 /// As [`start`].
 pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Running> {
+    start_with(config, keypair, None).await
+}
+
+/// Looks whether a node could start with the files that its settings name, and starts none.
+///
+/// # Errors
+///
+/// Returns an error that names the variable and the file.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    tickets(config).await?;
+    place(config)?;
+    if let Some(files) = &config.tls {
+        files.server_config(&[])?;
+    }
+    Ok(())
+}
+
+/// Topics are kept in `folder`, if there is one.
+async fn start_with(
+    config: Config,
+    keypair: Keypair,
+    folder: Option<&Path>,
+) -> anyhow::Result<Running> {
     let own = keypair.public().to_peer_id();
     anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
-    let sidecar = Listener::bind(config.bind_address, config.sidecar_port, "SIDECAR_PORT")?;
-    let api = Listener::bind(config.bind_address, config.api_port, "API_PORT")?;
+    let (tickets, place) = (tickets(&config).await?, place(&config)?);
+    let (sidecar, api) = bind_faces(&config)?;
     let (swarm, listening) = open_network(&config, &keypair).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
     let (fanout, encoder) = Fanout::new(Arc::clone(&hub), own, config.trace);
     let (handle, commands) = Handle::new();
     let (stop_faces, stop_network) = (CancellationToken::new(), CancellationToken::new());
+    let recent = Arc::new(Recent::new(KEPT_BYTES_MAX.min(config.optimum.retain_bytes)));
+    let mut subscriptions = Subscriptions::default();
+    folder.map(topics_dump::load).into_iter().flatten().for_each(|t| subscriptions.subscribe(t));
+    let topics = watch::Sender::new(subscriptions.plain().clone());
+    let topic_dump_failures = Arc::new(AtomicU64::new(0));
+    let topics_dump =
+        folder.map(|folder| keep_topics(folder, topics.subscribe(), &topic_dump_failures));
     let event_loop = EventLoop {
         swarm,
         network: Network::new(
@@ -94,16 +136,24 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
         commands,
         hub: Arc::clone(&hub),
         fanout: fanout.clone(),
+        recent: Arc::clone(&recent),
+        subscriptions,
+        topics,
+        topic_dump_failures,
         stop: stop_network.clone(),
         announce: config.announce.clone(),
         publishes_refused: 0,
     };
     let tasks = TaskTracker::new();
-    let health = Arc::new(Health::new(config.mode, own, told_addresses(&config, &listening)));
+    let addresses = told_addresses(&config, &listening);
+    let health = Arc::new(Health::new(config.mode, own, addresses, place));
     let service = Sidecar {
+        own,
         handle: handle.clone(),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
+        recent,
+        tickets,
         tasks: tasks.clone(),
         stop: stop_faces.clone(),
     };
@@ -126,18 +176,8 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
         event_loop: tokio::spawn(event_loop.run()),
         encoder: tokio::spawn(encoder.run()),
         fanout,
-        faces: vec![
-            tokio::spawn(async {
-                if let Err(error) = grpc.await {
-                    warn!(%error, "the sidecar failed");
-                }
-            }),
-            tokio::spawn(async {
-                if let Err(error) = http.await {
-                    warn!(%error, "the HTTP API failed");
-                }
-            }),
-        ],
+        faces: vec![spawn_face("the sidecar", grpc), spawn_face("the HTTP API", http)],
+        topics_dump,
     })
 }
 
@@ -162,6 +202,62 @@ async fn open_network(
 /// Returns where peers are told to find the node.
 fn told_addresses<'a>(config: &'a Config, listening: &'a [Multiaddr]) -> &'a [Multiaddr] {
     if config.announce.is_empty() { listening } else { &config.announce }
+}
+
+fn spawn_face<E: std::fmt::Display>(
+    name: &'static str,
+    face: impl Future<Output = Result<(), E>> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = face.await {
+            warn!(%error, "{name} failed");
+        }
+    })
+}
+
+async fn tickets(config: &Config) -> anyhow::Result<Option<Arc<Tickets>>> {
+    let Some(source) = &config.sidecar_jwks else { return Ok(None) };
+    let tickets = Tickets::new(source).await.with_context(|| format!("SIDECAR_JWKS={source}"))?;
+    Ok(Some(Arc::new(tickets)))
+}
+
+/// Where the first address is that peers are told of and that anybody can reach.
+fn place(config: &Config) -> anyhow::Result<Place> {
+    let announced = config.announce.iter().filter_map(|address| address.iter().next());
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list of protocols is open")]
+    let mut addresses = announced.filter_map(|part| match part {
+        Protocol::Ip4(ip) if is_public(ip) => Some(IpAddr::from(ip)),
+        Protocol::Ip6(ip)
+            if !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()) =>
+        {
+            Some(ip.into())
+        }
+        _ => None,
+    });
+    Ok(config.geo.place(addresses.next())?)
+}
+
+fn is_public(ip: Ipv4Addr) -> bool {
+    !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
+}
+
+/// Binds gRPC and HTTP, with TLS if there is a certificate.
+fn bind_faces(config: &Config) -> anyhow::Result<(Listener, Listener)> {
+    let tls =
+        |protocol| config.tls.as_ref().map(|files| files.server_config(&[protocol])).transpose();
+    let (http2, http1) = (tls("h2")?, tls("http/1.1")?);
+    let bind = |port, variable| Listener::bind(config.bind_address, port, variable);
+    let sidecar = bind(config.sidecar_port, "SIDECAR_PORT")?.with_tls(http2);
+    let api = bind(config.api_port, "API_PORT")?.with_tls(http1);
+    Ok((sidecar, api))
+}
+
+fn keep_topics(
+    folder: &Path,
+    topics: watch::Receiver<BTreeSet<Topic>>,
+    failures: &Arc<AtomicU64>,
+) -> JoinHandle<()> {
+    tokio::spawn(topics_dump::Writer::new(folder, Arc::clone(failures)).run(topics))
 }
 
 fn hello(config: &Config) -> Hello {
@@ -283,6 +379,10 @@ impl Running {
         within("commands", self.tasks.wait()).await;
         self.stop_network.cancel();
         within("connections", &mut self.event_loop).await;
+        // The event loop took its end with it.
+        if let Some(topics_dump) = &mut self.topics_dump {
+            within("topics.dump", topics_dump).await;
+        }
         self.fanout.close();
         within("readers", &mut self.encoder).await;
         self.hub.close();
@@ -298,7 +398,7 @@ impl Drop for Running {
         self.hub.close();
         self.event_loop.abort();
         self.encoder.abort();
-        self.faces.iter().for_each(JoinHandle::abort);
+        self.faces.iter().chain(&self.topics_dump).for_each(JoinHandle::abort);
     }
 }
 

@@ -6,8 +6,8 @@ use gossip::{Delivery, MessageId, RpcMeta, ShardTrace, Topic, Trace};
 use libp2p::PeerId;
 use prost::Message as _;
 
-/// Returns the JSON of a delivered message.
-pub(crate) fn message_json(own: PeerId, delivery: Delivery<PeerId>) -> Bytes {
+/// Returns a delivered message as readers are sent it.
+pub(crate) fn delivery(own: PeerId, delivery: Delivery<PeerId>) -> api::Delivery {
     let source = delivery.received_from.unwrap_or(own);
     api::Delivery {
         source_node_id: source.to_base58(),
@@ -16,7 +16,6 @@ pub(crate) fn message_json(own: PeerId, delivery: Delivery<PeerId>) -> Bytes {
         message_id: delivery.message.to_string(),
         message: delivery.payload,
     }
-    .to_json()
 }
 
 /// Returns the number of the event's type in the trace schema.
@@ -213,9 +212,9 @@ mod tests {
                 r#"{{"source_node_id":"{source}","upstream_peer_id":"{own}","topic":"demo \"quoted\"","message_id":"{hash}","message":"aGVsbG8="}}"#
             )
         };
-        assert_eq!(message_json(own, delivery.clone()), wanted(from));
+        assert_eq!(super::delivery(own, delivery.clone()).to_json(), wanted(from));
         delivery.received_from = None;
-        assert_eq!(message_json(own, delivery), wanted(own));
+        assert_eq!(super::delivery(own, delivery).to_json(), wanted(own));
     }
 
     #[test]
@@ -234,13 +233,63 @@ mod tests {
     }
 
     #[test]
-    fn a_join_of_a_topic_of_ten_characters_is_66_bytes_long() {
-        // The documented system's sample has this length: an Ed25519 peer id of 38 bytes, a
+    fn events_about_a_topic_of_ten_characters_have_the_documented_lengths() {
+        // The documented system's samples have these lengths: Ed25519 peer ids of 38 bytes, a
         // timestamp of today in 9, and the topic.
-        let own = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
+        let id = || libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
         let topic = Topic::new("0123456789").expect("a topic");
-        let join = event(own, 1_760_000_000_000_000_000, Trace::Join { topic });
-        assert_eq!(encode(&join).len(), 66);
+        let length = |trace| encode(&event(id(), 1_760_000_000_000_000_000, trace)).len();
+        assert_eq!(length(Trace::Join { topic: topic.clone() }), 66);
+        let meta = RpcMeta { subscriptions: vec![(true, topic.clone())], ..RpcMeta::default() };
+        assert_eq!(length(Trace::SendRpc { to: id(), meta, bytes: 16 }), 114);
+        assert_eq!(length(Trace::Graft { peer: id(), topic }), 106);
+    }
+
+    /// One of each type, in the order of the schema's numbers.
+    fn one_of_each() -> [Trace<PeerId>; 17] {
+        let (peer, message) = (PeerId::random(), message_id(b"m"));
+        let shard = || ShardTrace {
+            message,
+            received_from: peer,
+            coefficients: Bytes::from_static(&[1, 2]),
+        };
+        let meta = RpcMeta::default;
+        [
+            Trace::Publish { message, topic: topic() },
+            Trace::Reject { message, topic: topic(), received_from: peer, reason: "why" },
+            Trace::Duplicate { message, topic: topic(), received_from: peer },
+            Trace::Deliver { message, topic: topic(), received_from: Some(peer) },
+            Trace::AddPeer { peer },
+            Trace::RemovePeer { peer },
+            Trace::ReceiveRpc { from: peer, meta: meta(), bytes: 1 },
+            Trace::SendRpc { to: peer, meta: meta(), bytes: 1 },
+            Trace::DropRpc { to: peer, meta: meta() },
+            Trace::Join { topic: topic() },
+            Trace::Leave { topic: topic() },
+            Trace::Graft { peer, topic: topic() },
+            Trace::Prune { peer, topic: topic() },
+            Trace::DuplicateShard(shard()),
+            Trace::UnhelpfulShard(shard()),
+            Trace::UnnecessaryShard(shard()),
+            Trace::NewShard(shard()),
+        ]
+    }
+
+    #[test]
+    fn every_type_of_event_is_encoded_with_its_number_and_its_one_part() {
+        for (number, trace) in (0..).zip(one_of_each()) {
+            let made = event(PeerId::random(), 7, trace);
+            assert_eq!(super::number(&made), number);
+            let read = TraceEvent::decode(encode(&made)).expect("decodes");
+            assert_eq!(read, made);
+            // The part stands at the field whose number is 4 more than the type's.
+            let bare = TraceEvent { r#type: made.r#type, ..TraceEvent::default() };
+            let head =
+                TraceEvent { peer_id: made.peer_id.clone(), timestamp: made.timestamp, ..bare };
+            let rest = &encode(&made)[encode(&head).len()..];
+            let key = u64::from(number.unsigned_abs() + 4) << 3 | 2;
+            assert_eq!(prost::encoding::decode_varint(&mut &*rest).expect("a key"), key);
+        }
     }
 
     #[test]

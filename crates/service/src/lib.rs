@@ -1,8 +1,10 @@
-//! What every daemon needs around its work: settings, logs, TLS, where and on what machine it runs.
+//! What every daemon needs around its work: settings, logs, listeners with TLS, where and on what
+//! machine it runs.
 #![forbid(unsafe_code)]
 
 pub mod env;
 pub mod geo;
 pub mod host;
+pub mod listener;
 pub mod log;
 pub mod tls;

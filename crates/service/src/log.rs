@@ -1,8 +1,10 @@
-//! Logs: JSON lines on stderr, one object a record, with `level`, `timestamp` (Unix seconds) and
-//! `msg` first, then the record's own fields, `version` and `commit` at last.
+//! Logs on stderr: JSON lines, one object a record, with `level`, `timestamp` (Unix seconds) and
+//! `msg` first, then the record's own fields, `version` and `commit` at last. On a terminal the
+//! same records are coloured lines for people.
 
 use std::{
     fmt,
+    io::IsTerminal as _,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -27,9 +29,12 @@ const OWN_CRATES: [&str; 8] =
 /// Begins to log. `level` is lenient, unlike every other setting: `debug`, `info`, `warn`,
 /// `warning` and `error` are levels, anything else means `info`. A second call does nothing.
 pub fn init(level: &str, version: &'static str, commit: &'static str) {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .event_format(JsonLines { version, commit });
+    let format = if std::io::stderr().is_terminal() {
+        Lines::ForPeople(PlainLines)
+    } else {
+        Lines::ForMachines(JsonLines { version, commit })
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(format);
     let subscriber = tracing_subscriber::registry().with(lines).with(targets(filter(level)));
     // Somebody else, a test for example, may log already.
     let _already = tracing::subscriber::set_global_default(subscriber);
@@ -50,6 +55,30 @@ fn filter(level: &str) -> LevelFilter {
         "warn" | "warning" => LevelFilter::WARN,
         "error" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
+    }
+}
+
+/// How records are written.
+enum Lines {
+    ForPeople(PlainLines),
+    ForMachines(JsonLines),
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match self {
+            Self::ForPeople(lines) => lines.format_event(context, writer, event),
+            Self::ForMachines(lines) => lines.format_event(context, writer, event),
+        }
     }
 }
 
@@ -80,6 +109,50 @@ where
         }
         let (version, commit) = (Value::from(self.version), Value::from(self.commit));
         writeln!(writer, r#","version":{version},"commit":{commit}}}"#)
+    }
+}
+
+/// Time of day (UTC), level, text, then what the record carries.
+struct PlainLines;
+
+impl<S, N> FormatEvent<S, N> for PlainLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let level = *event.metadata().level();
+        let (colour, end) = (colour(level), "\x1b[0m");
+        let (level, text) = (name(level), printable(&fields.message));
+        write!(writer, "{hour:02}:{minute:02}:{second:02} {colour}{level:7}{end} {text}")?;
+        for (key, value) in &fields.others {
+            let value = value.as_str().map_or_else(|| value.to_string(), printable);
+            write!(writer, " \x1b[2m{key}=\x1b[0m{value}")?;
+        }
+        writeln!(writer)
+    }
+}
+
+/// What peers and clients named must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => "\x1b[32m",
+        Level::DEBUG | Level::TRACE => "\x1b[34m",
     }
 }
 
@@ -178,6 +251,25 @@ mod tests {
         assert_eq!((&record["peer"], &record["count"]), (&"12D3".into(), &3.into()));
         assert_eq!((&record["version"], &record["commit"]), (&"v1".into(), &"8f3057d".into()));
         assert!(record["timestamp"].as_u64().is_some_and(|seconds| seconds > 1_700_000_000));
+    }
+
+    #[test]
+    fn a_record_for_people_is_one_line_and_steers_no_terminal() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .event_format(PlainLines)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(topic = "a\x1b[2J\nb", count = 3, "it happened");
+        });
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        assert!(text.contains("\x1b[33mwarning\x1b[0m it happened"), "{text}");
+        assert!(text.contains("count=\x1b[0m3") && !text.contains("[2J\n"), "{text}");
+        assert!(!text.contains("a\x1b"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Reads the commands of one stream, in order.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::sidecar::{Command as Asked, Request};
 use futures::{Stream, StreamExt as _};
@@ -12,6 +16,7 @@ use tracing::{debug, warn};
 use crate::{
     handle::{Closed, Handle, ReplyTo},
     hub::{Hub, StreamId},
+    tickets::{Accepted, Tickets},
 };
 
 /// How long a stream that has sent nothing yet is held: a publisher's first response must be the
@@ -27,6 +32,28 @@ pub(super) struct Commands {
     pub(super) handle: Handle,
     pub(super) hub: Arc<Hub>,
     pub(super) stop: CancellationToken,
+    /// Who holds what this stream subscribes; without, that is for good.
+    pub(super) holder: Option<String>,
+    /// Checks the tickets of commands; none takes every command.
+    pub(super) tickets: Option<Arc<Tickets>>,
+    pub(super) accepted: Accepted,
+    pub(super) refusal: Refusal,
+}
+
+/// Why a stream's commands are taken no more, if that is so; its client is told at the end.
+pub(super) type Refusal = Arc<OnceLock<String>>;
+
+/// Why no further command is read.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Closed,
+    Refused(String),
+}
+
+impl From<Closed> for End {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
 }
 
 /// What a request asks for.
@@ -39,7 +66,7 @@ enum Command {
 
 impl Commands {
     /// Runs to the end of `requests`, also after the client is gone.
-    pub(super) async fn run(self, requests: impl Stream<Item = Result<Request, Status>>) {
+    pub(super) async fn run(mut self, requests: impl Stream<Item = Result<Request, Status>>) {
         let mut requests = pin!(requests);
         let mut first = tokio::time::timeout(FIRST_COMMAND_WAIT, requests.next()).await.ok();
         if first.is_none() {
@@ -58,7 +85,8 @@ impl Commands {
             match next {
                 Some(Ok(request)) => match self.obey(request).await {
                     Ok(was_subscription) => subscribed |= was_subscription,
-                    Err(Closed) => return,
+                    Err(End::Closed) => return,
+                    Err(End::Refused(why)) => return self.refuse(why),
                 },
                 Some(Err(status)) => {
                     debug!(stream = ?self.stream, %status, "a client is gone");
@@ -68,6 +96,15 @@ impl Commands {
             }
         }
         self.after_last(subscribed).await;
+    }
+
+    /// Ends the stream after what it holds; its client is told why.
+    fn refuse(&self, why: String) {
+        debug!(stream = ?self.stream, why, "a command without a valid ticket");
+        self.hub.count_refused_ticket();
+        // Set once: no command is read after this.
+        let _first = self.refusal.set(why);
+        self.hub.finish(self.stream);
     }
 
     /// The client sends no more. One that subscribed is served until it resets the stream.
@@ -82,7 +119,11 @@ impl Commands {
 
     /// Does what is asked; returns whether that was a subscription. A wrong request is logged and
     /// the stream lives: no client expects an error.
-    async fn obey(&self, request: Request) -> Result<bool, Closed> {
+    async fn obey(&mut self, request: Request) -> Result<bool, End> {
+        if let Some(tickets) = &self.tickets {
+            let admitted = self.accepted.admit(tickets, &request.jwt_token).await;
+            admitted.map_err(End::Refused)?;
+        }
         let command = match parse(request) {
             Ok(command) => command,
             Err(problem) => {
@@ -94,13 +135,14 @@ impl Commands {
         match command {
             Command::Publish(topic, payload) => {
                 let reply_to = ReplyTo::Stream(self.stream);
-                self.handle.publish_for(topic, payload, reply_to).await?;
+                let holder = self.holder.clone();
+                self.handle.publish_for(topic, payload, reply_to, holder).await?;
                 Ok(false)
             }
             Command::Subscribe(topics) => {
                 self.hub.release(self.stream);
                 for topic in topics {
-                    self.handle.subscribe(topic).await?;
+                    self.subscribe(topic).await?;
                 }
                 Ok(true)
             }
@@ -109,6 +151,13 @@ impl Commands {
                 self.handle.unsubscribe(topic).await?;
                 Ok(false)
             }
+        }
+    }
+
+    async fn subscribe(&self, topic: Topic) -> Result<(), Closed> {
+        match &self.holder {
+            Some(holder) => self.handle.lease(holder.clone(), topic).await,
+            None => self.handle.subscribe(topic).await,
         }
     }
 }
@@ -147,10 +196,20 @@ mod tests {
     /// A stream whose commands are read, and its reader.
     fn stream() -> (Commands, crate::hub::Reader, crate::handle::Commands) {
         let hub = Arc::new(Hub::new(1000, 1));
-        let reader = hub.open().expect("room");
+        let reader = hub.open(api::StreamOptions::default()).expect("room");
         let (handle, ends) = Handle::new();
         let stop = CancellationToken::new();
-        (Commands { stream: reader.id(), handle, hub, stop }, reader, ends)
+        let commands = Commands {
+            stream: reader.id(),
+            handle,
+            hub,
+            stop,
+            holder: None,
+            tickets: None,
+            accepted: Accepted::default(),
+            refusal: Refusal::default(),
+        };
+        (commands, reader, ends)
     }
 
     #[tokio::test(start_paused = true)]

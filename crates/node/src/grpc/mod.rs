@@ -1,22 +1,31 @@
-//! The sidecar: gRPC over plain HTTP/2.
+//! The sidecar: gRPC over HTTP/2.
 
 mod commands;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use api::sidecar::{
-    HealthResponse, Request, Response, ResponseType, TopicList, Void,
-    command_stream_server::{CommandStream, CommandStreamServer},
+use api::{
+    StreamOptions,
+    sidecar::{
+        FetchRequest, FetchResponse, HealthResponse, Request, Response, ResponseType, TopicList,
+        Void,
+        command_stream_server::{CommandStream, CommandStreamServer},
+    },
 };
+use commands::Refusal;
 use futures::{Stream, StreamExt as _};
+use gossip::MessageId;
+use libp2p::PeerId;
+use service::listener::Listener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, Streaming, transport::Server};
 
 use crate::{
-    handle::Handle,
+    handle::{Closed, Handle},
     health::Health,
-    hub::{Hub, Item},
-    listener::Listener,
+    hub::{Hub, Item, Reader},
+    recent::Recent,
+    tickets::{Accepted, Tickets},
 };
 
 /// What a client may send of one stream before it is read. All streams of a connection together
@@ -36,9 +45,12 @@ const REQUEST_BYTES_MIN: usize = 64 << 20;
 /// The service.
 #[derive(Clone, Debug)]
 pub(crate) struct Sidecar {
+    pub(crate) own: PeerId,
     pub(crate) handle: Handle,
     pub(crate) hub: Arc<Hub>,
     pub(crate) health: Arc<Health>,
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) tickets: Option<Arc<Tickets>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -79,19 +91,29 @@ impl CommandStream for Sidecar {
         &self,
         request: tonic::Request<Streaming<Request>>,
     ) -> Result<tonic::Response<Self::ListenCommandsStream>, Status> {
-        let Some(reader) = self.hub.open() else {
+        if self.stop.is_cancelled() {
+            return Err(Status::unavailable(Closed.to_string()));
+        }
+        let options = StreamOptions::from_metadata(request.metadata())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let holder = options.holder.clone();
+        let Some(reader) = self.hub.open(options) else {
             return Err(Status::resource_exhausted("too many streams are open on this node"));
         };
+        let refusal = Refusal::default();
         let commands = commands::Commands {
             stream: reader.id(),
             handle: self.handle.clone(),
             hub: Arc::clone(&self.hub),
             stop: self.stop.clone(),
+            holder,
+            tickets: self.tickets.clone(),
+            accepted: Accepted::default(),
+            refusal: Arc::clone(&refusal),
         };
         // A task of its own, so that what was sent is published even when the client is gone.
         self.tasks.spawn(commands.run(request.into_inner()));
-        let responses = reader.map(|item| Ok(response(item)));
-        Ok(tonic::Response::new(Box::pin(responses)))
+        Ok(tonic::Response::new(Box::pin(responses(reader, refusal))))
     }
 
     async fn health(
@@ -109,12 +131,42 @@ impl CommandStream for Sidecar {
         let status = status.map_err(|closed| Status::unavailable(closed.to_string()))?;
         Ok(tonic::Response::new(TopicList { topics: status.topics }))
     }
+
+    async fn fetch(
+        &self,
+        request: tonic::Request<FetchRequest>,
+    ) -> Result<tonic::Response<FetchResponse>, Status> {
+        let message_id = request.into_inner().message_id;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(&message_id, &mut bytes)
+            .map_err(|_| Status::invalid_argument("a message id is 64 hexadecimal digits"))?;
+        let kept = self.recent.get(MessageId(bytes)).ok_or_else(|| {
+            Status::not_found(format!("message {message_id} is not kept by this node, or no more"))
+        })?;
+        Ok(tonic::Response::new(FetchResponse {
+            payload: kept.payload,
+            topic: kept.topic.as_str().to_owned(),
+            message_id: MessageId(bytes).to_string(),
+            source_node_id: kept.received_from.unwrap_or(self.own).to_base58(),
+        }))
+    }
+}
+
+/// What is queued, and at the end why the stream ended if its client is to know.
+fn responses(
+    reader: Reader,
+    refusal: Refusal,
+) -> impl Stream<Item = Result<Response, Status>> + Send {
+    let end = futures::stream::once(async move { refusal.get().cloned() });
+    let refused = end.filter_map(|why| async { why.map(|why| Err(Status::unauthenticated(why))) });
+    reader.map(|item| Ok(response(item))).chain(refused)
 }
 
 fn response(item: Item) -> Response {
     let (command, data) = match item {
         Item::Message(data) => (ResponseType::Message, data),
         Item::Trace(data) => (ResponseType::MessageTraceMumP2p, data),
+        Item::Lost(data) => (ResponseType::Unknown, data),
     };
     Response { command: command.into(), data, ..Response::default() }
 }

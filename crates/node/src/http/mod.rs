@@ -15,9 +15,10 @@ use axum::{
     routing::get,
 };
 use libp2p::PeerId;
+use service::listener::Listener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{handle::Handle, health::Health, listener::Listener};
+use crate::{handle::Handle, health::Health};
 
 /// What the pages show.
 #[derive(Clone, Debug)]

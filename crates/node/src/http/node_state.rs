@@ -9,14 +9,13 @@ use axum::{
 use serde::Serialize;
 
 use super::Pages;
-use crate::health::UNKNOWN;
 
 /// Who the node is and whom it is connected to. Keys in alphabetical order.
 #[derive(Debug, Serialize)]
 struct NodeState {
     addresses: Vec<String>,
-    country: &'static str,
-    country_iso: &'static str,
+    country: String,
+    country_iso: String,
     peers: Vec<String>,
     /// The peer id; the name is historical.
     pub_key: String,
@@ -29,8 +28,8 @@ pub(super) async fn page(State(pages): State<Pages>) -> Response {
     };
     Json(NodeState {
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
-        country: UNKNOWN,
-        country_iso: UNKNOWN,
+        country: pages.health.place().country.clone(),
+        country_iso: pages.health.place().country_iso.clone(),
         peers: status.peers.iter().map(|peer| peer.peer.to_string()).collect(),
         pub_key: pages.own.to_string(),
         topics: status.topics,

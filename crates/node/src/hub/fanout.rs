@@ -7,7 +7,7 @@ use gossip::{Delivery, MessageId, Topic, Trace};
 use libp2p::PeerId;
 
 use super::{
-    Hub, Item, StreamId,
+    Encoded, Hub, Item, StreamId,
     queue::{Lane, Queue},
 };
 use crate::{config::TraceFilter, trace};
@@ -100,10 +100,13 @@ impl Encoder {
     fn hand_out(&self, news: News) {
         match news {
             News::Delivered(delivery) => {
-                if self.hub.has_readers() {
-                    self.hub
-                        .broadcast(&Item::Message(trace::message_json(self.own, delivery)), None);
-                }
+                let demand = self.hub.demand(delivery.topic.as_str());
+                let delivery = trace::delivery(self.own, delivery);
+                let encoded = Encoded {
+                    whole: demand.whole.then(|| delivery.to_json()),
+                    bare: demand.bare.then(|| delivery.to_json_without_payload()),
+                };
+                self.hub.deliver(&delivery.topic, &encoded);
             }
             News::Traced { trace, unix_ns } => {
                 // Told by `Published`, with the stream that it answers.
@@ -112,7 +115,7 @@ impl Encoder {
                 }
                 let event = trace::event(self.own, unix_ns, trace);
                 if self.filter.allows(trace::number(&event)) {
-                    self.hub.broadcast(&Item::Trace(trace::encode(&event)), None);
+                    self.hub.broadcast_trace(&Item::Trace(trace::encode(&event)), None);
                 }
             }
             News::Published { stream, message, topic, unix_ns } => {
@@ -122,7 +125,7 @@ impl Encoder {
                     self.hub.answer(stream, item.clone());
                 }
                 if self.filter.allows(trace::number(&event)) {
-                    self.hub.broadcast(&item, stream);
+                    self.hub.broadcast_trace(&item, stream);
                 }
             }
             News::Repeated { stream, message, topic, unix_ns } => {

@@ -3,9 +3,11 @@
 
 mod fanout;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,11 +16,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use api::StreamOptions;
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::subscriptions::Holders;
 pub(crate) use fanout::{Fanout, News};
 use queue::{Dropped, Lane, Queue};
 
@@ -33,14 +37,42 @@ pub(crate) enum Item {
     Message(Bytes),
     /// A trace event.
     Trace(Bytes),
+    /// JSON that tells the reader what it lost.
+    Lost(Bytes),
 }
 
 impl Item {
     fn len(&self) -> usize {
         match self {
-            Self::Message(data) | Self::Trace(data) => data.len(),
+            Self::Message(data) | Self::Trace(data) | Self::Lost(data) => data.len(),
         }
     }
+}
+
+/// A message, in the forms that somebody wants it in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encoded {
+    /// With its payload.
+    pub(crate) whole: Option<Bytes>,
+    /// Without.
+    pub(crate) bare: Option<Bytes>,
+}
+
+/// In which forms somebody wants a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) whole: bool,
+    pub(crate) bare: bool,
+}
+
+/// Who reads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readers {
+    /// Streams that want trace events.
+    pub(crate) traces: usize,
+    /// Names that streams gave.
+    pub(crate) holders: Holders,
+    all: usize,
 }
 
 /// What was given up since the start because readers were slow.
@@ -81,6 +113,25 @@ struct Streams {
 struct StreamQueue {
     queue: Queue<Item>,
     dropped: DropCounters,
+    wants: StreamOptions,
+}
+
+impl StreamQueue {
+    fn wants_topic(&self, topic: &str) -> bool {
+        self.wants.topics.as_ref().is_none_or(|topics| topics.contains(topic))
+    }
+}
+
+impl Streams {
+    fn readers(&self) -> Readers {
+        let wants = || self.open.values().map(|stream| &stream.wants);
+        let holders: BTreeSet<_> = wants().filter_map(|wants| wants.holder.clone()).collect();
+        Readers {
+            traces: wants().filter(|wants| wants.traces).count(),
+            holders: holders.into(),
+            all: self.open.len(),
+        }
+    }
 }
 
 /// The readers of a node.
@@ -90,7 +141,8 @@ pub(crate) struct Hub {
     queue_bytes_max: usize,
     streams_max: usize,
     dropped: DropCounters,
-    readers: watch::Sender<usize>,
+    tickets_refused: AtomicU64,
+    readers: watch::Sender<Readers>,
 }
 
 impl Hub {
@@ -101,13 +153,14 @@ impl Hub {
             queue_bytes_max,
             streams_max,
             dropped: DropCounters::default(),
-            readers: watch::Sender::new(0),
+            tickets_refused: AtomicU64::new(0),
+            readers: watch::Sender::new(Readers::default()),
         }
     }
 
     /// Opens a stream. It is held: nothing is read from it before its first answer or
     /// [`Hub::release`]. None when there are as many as allowed, or the hub is closed.
-    pub(crate) fn open(self: &Arc<Self>) -> Option<Reader> {
+    pub(crate) fn open(self: &Arc<Self>, wants: StreamOptions) -> Option<Reader> {
         let mut streams = self.lock();
         if streams.closed || streams.open.len() >= self.streams_max {
             return None;
@@ -117,10 +170,11 @@ impl Hub {
         let stream = Arc::new(StreamQueue {
             queue: Queue::new(self.queue_bytes_max, true),
             dropped: DropCounters::default(),
+            wants,
         });
         streams.open.insert(id, Arc::clone(&stream));
-        self.readers.send_replace(streams.open.len());
-        Some(Reader { id, stream, hub: Arc::clone(self) })
+        self.readers.send_replace(streams.readers());
+        Some(Reader { id, stream, hub: Arc::clone(self), told: (0, 0, 0) })
     }
 
     /// Lets a stream be read.
@@ -137,15 +191,36 @@ impl Hub {
         }
     }
 
-    /// Gives `item` to every stream but `except`.
-    pub(crate) fn broadcast(&self, item: &Item, except: Option<StreamId>) {
-        let lane = match item {
-            Item::Message(_) => Lane::Message,
-            Item::Trace(_) => Lane::Trace,
-        };
+    /// Returns in which forms a message of `topic` is wanted.
+    pub(crate) fn demand(&self, topic: &str) -> Demand {
         let streams = self.lock();
-        for (id, stream) in streams.open.iter().filter(|(id, _)| Some(**id) != except) {
-            self.push(*id, stream, lane, item.clone());
+        let wanting = streams.open.values().filter(|stream| stream.wants_topic(topic));
+        wanting.fold(Demand::default(), |demand, stream| Demand {
+            whole: demand.whole || stream.wants.payloads,
+            bare: demand.bare || !stream.wants.payloads,
+        })
+    }
+
+    /// Gives a message of `topic` to every stream that wants it.
+    pub(crate) fn deliver(&self, topic: &str, encoded: &Encoded) {
+        let streams = self.lock();
+        for (id, stream) in streams.open.iter().filter(|(_, stream)| stream.wants_topic(topic)) {
+            // A stream that opened since the demand was asked for may find nothing in its form.
+            let form = if stream.wants.payloads { &encoded.whole } else { &encoded.bare };
+            if let Some(data) = form {
+                self.push(*id, stream, Lane::Message, Item::Message(data.clone()));
+            }
+        }
+    }
+
+    /// Gives a trace event to every stream but `except` that wants some.
+    pub(crate) fn broadcast_trace(&self, item: &Item, except: Option<StreamId>) {
+        let streams = self.lock();
+        let wanting = |(id, stream): &(&StreamId, &Arc<StreamQueue>)| {
+            stream.wants.traces && Some(**id) != except
+        };
+        for (id, stream) in streams.open.iter().filter(wanting) {
+            self.push(*id, stream, Lane::Trace, item.clone());
         }
     }
 
@@ -172,11 +247,21 @@ impl Hub {
 
     /// Returns whether anybody reads.
     pub(crate) fn has_readers(&self) -> bool {
-        *self.readers.borrow() > 0
+        self.readers.borrow().all > 0
     }
 
-    /// Returns a receiver of the number of readers.
-    pub(crate) fn watch_readers(&self) -> watch::Receiver<usize> {
+    /// Counts a command that was refused for want of a valid ticket.
+    pub(crate) fn count_refused_ticket(&self) {
+        self.tickets_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many commands were refused for want of a valid ticket.
+    pub(crate) fn tickets_refused(&self) -> u64 {
+        self.tickets_refused.load(Ordering::Relaxed)
+    }
+
+    /// Returns a receiver of who reads.
+    pub(crate) fn watch_readers(&self) -> watch::Receiver<Readers> {
         self.readers.subscribe()
     }
 
@@ -205,19 +290,42 @@ pub(crate) struct Reader {
     id: StreamId,
     stream: Arc<StreamQueue>,
     hub: Arc<Hub>,
+    /// The losses it was told of: traces, messages, answers.
+    told: (u64, u64, u64),
 }
 
 impl Reader {
     pub(crate) fn id(&self) -> StreamId {
         self.id
     }
+
+    /// Returns what was lost since the last time, if the reader wants to know and anything was.
+    fn losses(&mut self) -> Option<Item> {
+        let lost = self.stream.dropped.snapshot();
+        if !self.stream.wants.losses || lost == self.told || self.stream.queue.is_held() {
+            return None;
+        }
+        let (traces, messages, answers) =
+            (lost.0 - self.told.0, lost.1 - self.told.1, lost.2 - self.told.2);
+        self.told = lost;
+        let json = format!(
+            r#"{{"lost":{{"answers":{answers},"messages":{messages},"traces":{traces}}}}}"#
+        );
+        Some(Item::Lost(json.into()))
+    }
 }
 
 impl Stream for Reader {
     type Item = Item;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        self.stream.queue.poll_pop(cx)
+    /// What is queued first; what was lost is told when nothing is.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        match self.stream.queue.poll_pop(cx) {
+            Poll::Ready(Some(item)) => Poll::Ready(Some(item)),
+            drained @ (Poll::Ready(None) | Poll::Pending) => {
+                self.losses().map_or(drained, |lost| Poll::Ready(Some(lost)))
+            }
+        }
     }
 }
 
@@ -226,7 +334,7 @@ impl Drop for Reader {
         self.stream.queue.close();
         let mut streams = self.hub.lock();
         streams.open.remove(&self.id);
-        self.hub.readers.send_replace(streams.open.len());
+        self.hub.readers.send_replace(streams.readers());
         drop(streams);
         let (traces, messages, answers) = self.stream.dropped.snapshot();
         if traces + messages + answers > 0 {
@@ -235,89 +343,5 @@ impl Drop for Reader {
                 traces, messages, answers, "a reader left that was too slow for so many"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::{FutureExt as _, StreamExt as _};
-
-    use super::*;
-
-    fn message(text: &'static str) -> Item {
-        Item::Message(Bytes::from_static(text.as_bytes()))
-    }
-
-    fn read_all(reader: &mut Reader) -> Vec<Item> {
-        std::iter::from_fn(|| reader.next().now_or_never().flatten()).collect()
-    }
-
-    #[test]
-    fn a_slow_reader_loses_messages_and_a_quick_one_none() {
-        let hub = Arc::new(Hub::new(1000, 8));
-        let (mut quick, mut slow) = (hub.open().expect("room"), hub.open().expect("room"));
-        hub.release(quick.id());
-        hub.release(slow.id());
-        let mut read = 0;
-        for _ in 0..100 {
-            hub.broadcast(&message("0123456789"), None);
-            read += read_all(&mut quick).len();
-        }
-        assert_eq!(read, 100);
-        let kept = read_all(&mut slow).len() as u64;
-        assert!((1..100).contains(&kept));
-        assert_eq!(hub.dropped().snapshot(), (0, 100 - kept, 0));
-    }
-
-    #[test]
-    fn readers_of_one_message_share_its_bytes() {
-        let hub = Arc::new(Hub::new(1000, 8));
-        let mut readers = [hub.open().expect("room"), hub.open().expect("room")];
-        hub.release(readers[0].id());
-        hub.release(readers[1].id());
-        let data = Bytes::from(vec![7; 10]);
-        hub.broadcast(&Item::Message(data.clone()), None);
-        for reader in &mut readers {
-            let Some(Item::Message(got)) = reader.next().now_or_never().flatten() else {
-                panic!("a message");
-            };
-            assert_eq!(got.as_ptr(), data.as_ptr());
-        }
-    }
-
-    #[test]
-    fn an_answer_goes_to_its_stream_only_and_first() {
-        let hub = Arc::new(Hub::new(1000, 8));
-        let (mut publisher, mut other) = (hub.open().expect("room"), hub.open().expect("room"));
-        hub.release(other.id());
-        let trace = Item::Trace(Bytes::from_static(b"published"));
-        hub.broadcast(&message("earlier"), None);
-        hub.answer(publisher.id(), trace.clone());
-        hub.broadcast(&trace, Some(publisher.id()));
-        assert_eq!(read_all(&mut publisher), [trace.clone(), message("earlier")]);
-        assert_eq!(read_all(&mut other), [message("earlier"), trace]);
-    }
-
-    #[test]
-    fn a_reader_that_leaves_is_counted_out_and_makes_room_for_another() {
-        let hub = Arc::new(Hub::new(1000, 1));
-        let readers = hub.watch_readers();
-        let reader = hub.open().expect("room");
-        assert!(hub.open().is_none());
-        assert!(hub.has_readers());
-        drop(reader);
-        assert_eq!(*readers.borrow(), 0);
-        assert!(hub.open().is_some());
-    }
-
-    #[test]
-    fn a_closed_hub_ends_its_readers_after_what_they_hold() {
-        let hub = Arc::new(Hub::new(1000, 8));
-        let mut reader = hub.open().expect("room");
-        hub.broadcast(&message("last"), None);
-        hub.close();
-        assert_eq!(reader.next().now_or_never(), Some(Some(message("last"))));
-        assert_eq!(reader.next().now_or_never(), Some(None));
-        assert!(hub.open().is_none());
     }
 }

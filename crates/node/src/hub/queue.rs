@@ -123,6 +123,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Returns whether nothing leaves yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.lock().held
+    }
+
     /// Takes nothing more; the reader comes to an end after what is queued.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

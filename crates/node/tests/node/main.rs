@@ -2,6 +2,8 @@
 
 mod common;
 mod network;
+mod operation;
 mod pages;
 mod program;
 mod sidecar;
+mod streams;

@@ -82,6 +82,40 @@ fn a_broken_identity_is_refused_and_left_untouched() {
 }
 
 #[test]
+fn check_prints_the_settings_or_what_is_wrong_with_them() {
+    let identity = tempfile::tempdir().expect("a directory");
+    let output = program(identity.path()).args(["--check"]).env("CLUSTER_ID", "mine").output();
+    let output = output.expect("runs");
+    assert_eq!(output.status.code(), Some(0));
+    let settings = String::from_utf8(output.stdout).expect("text");
+    for line in ["CLUSTER_ID=mine", "SIDECAR_PORT=0", "OPTIMUM_SHARD_FACTOR=4 (default)"] {
+        assert!(settings.lines().any(|shown| shown == line), "{line} is not in {settings}");
+    }
+    for (variable, value) in [("API_PORT", "x"), ("GEOIP_DB", "/does/not/exist")] {
+        let problem = refused(program(identity.path()).arg("--check").env(variable, value));
+        assert!(problem.contains(variable) && problem.contains(value), "{problem}");
+    }
+    assert_eq!(std::fs::read_dir(identity.path()).expect("a directory").count(), 0);
+}
+
+#[test]
+fn healthcheck_tells_whether_the_node_of_its_port_is_well() {
+    let identity = tempfile::tempdir().expect("a directory");
+    let (mut child, line, _log) = started(program(identity.path()));
+    let address = line["api"].as_str().expect("text");
+    let port = address.rsplit(':').next().expect("a port");
+    let mut ask = program(identity.path());
+    ask.arg("healthcheck").env("API_PORT", port);
+    let output = ask.output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).expect("text").lines().count(), 1);
+    signal(&child, "TERM");
+    assert!(child.wait().expect("ends").success());
+    let problem = refused(&mut ask);
+    assert_eq!(problem.lines().count(), 1, "{problem}");
+}
+
+#[test]
 fn help_lists_every_variable() {
     let identity = tempfile::tempdir().expect("a directory");
     let output = program(identity.path()).arg("--help").output().expect("runs");

@@ -1,6 +1,7 @@
 //! A sidecar client for tests.
 
 use api::{
+    StreamOptions,
     sidecar::{
         Command, Request, Response, ResponseType, command_stream_client::CommandStreamClient,
     },
@@ -21,6 +22,8 @@ pub(crate) enum Got {
     Message(serde_json::Value),
     /// A trace event.
     Trace(Box<TraceEvent>),
+    /// What the stream lost.
+    Lost(serde_json::Value),
 }
 
 /// One open stream.
@@ -45,6 +48,15 @@ impl Client {
     pub(crate) async fn open_on(client: &mut CommandStreamClient<Channel>) -> Self {
         let (requests, receiver) = mpsc::channel(16);
         let responses = client.listen_commands(ReceiverStream::new(receiver)).await;
+        Self { requests, responses: responses.expect("opens").into_inner() }
+    }
+
+    /// Opens a stream that asks for something beyond the default.
+    pub(crate) async fn open_with(node: &Running, options: &StreamOptions) -> Self {
+        let (requests, receiver) = mpsc::channel(16);
+        let mut call = tonic::Request::new(ReceiverStream::new(receiver));
+        options.write_to(call.metadata_mut()).expect("sound options");
+        let responses = connect(node).await.listen_commands(call).await;
         Self { requests, responses: responses.expect("opens").into_inner() }
     }
 
@@ -75,9 +87,10 @@ impl Client {
             ResponseType::MessageTraceMumP2p => {
                 Got::Trace(Box::new(TraceEvent::decode(response.data).expect("a trace event")))
             }
-            other @ (ResponseType::Unknown | ResponseType::MessageTraceGossipSub) => {
-                panic!("unexpected {other:?}")
+            ResponseType::Unknown => {
+                Got::Lost(serde_json::from_slice(&response.data).expect("JSON"))
             }
+            other @ ResponseType::MessageTraceGossipSub => panic!("unexpected {other:?}"),
         })
     }
 
@@ -86,7 +99,7 @@ impl Client {
         loop {
             match self.next().await.expect("the stream lives") {
                 Got::Message(message) => return message,
-                Got::Trace(_) => {}
+                Got::Trace(_) | Got::Lost(_) => {}
             }
         }
     }
@@ -96,7 +109,7 @@ impl Client {
         loop {
             match self.next().await.expect("the stream lives") {
                 Got::Trace(event) if wanted(&event) => return *event,
-                Got::Trace(_) | Got::Message(_) => {}
+                Got::Trace(_) | Got::Message(_) | Got::Lost(_) => {}
             }
         }
     }

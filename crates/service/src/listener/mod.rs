@@ -1,0 +1,349 @@
+//! The TCP listeners of the gRPC and HTTP faces: all addresses or one, bounded connections, TLS if
+//! asked for, and nothing lost of what a client sent before it went away.
+
+mod socket;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{Stream, stream};
+use socket2::{Domain, Protocol, Type};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tonic::transport::server::Connected;
+use tracing::{debug, warn};
+
+use socket::Socket;
+
+/// Connections of one face at once. One more is closed at once, counted in the log.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// How long accepting pauses when the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// Connections that wait in the kernel to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// A port that cannot be listened on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} ({variable}={}): {source}", .address.port())]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// The environment variable that says so.
+    pub variable: &'static str,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// A bound listener with a bound on its connections.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    permits: Arc<Semaphore>,
+    tls: Option<Arc<ServerConfig>>,
+    /// Clients that agree on TLS. Each holds one of the permits, so these are bounded with them.
+    handshakes: JoinSet<io::Result<(Connection, SocketAddr)>>,
+}
+
+impl Listener {
+    /// Binds `port` at `ip`, or at all addresses, IPv4 and IPv6.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ListenError`] naming `variable`.
+    pub fn bind(
+        ip: Option<IpAddr>,
+        port: u16,
+        variable: &'static str,
+    ) -> Result<Self, ListenError> {
+        let bound = match ip {
+            Some(ip) => bind(SocketAddr::new(ip, port)),
+            // One socket for both families; the other where the kernel has no IPv6.
+            None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
+                if error.kind() == io::ErrorKind::AddrInUse {
+                    return Err(error);
+                }
+                bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+            }),
+        };
+        let address = SocketAddr::new(ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
+        let error = |source| ListenError { address, variable, source };
+        let socket = bound.map_err(error)?;
+        let address = socket.local_addr().map_err(error)?;
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Ok(Self { socket, address, permits, tls: None, handshakes: JoinSet::new() })
+    }
+
+    /// Speaks TLS from here on, if there is anything to speak it with.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Returns where it listens, with the port that was taken if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the next connection within the bound. One that agrees on TLS keeps no other waiting.
+    pub async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                Some(agreed) = self.handshakes.join_next() => match agreed {
+                    Ok(Ok(connection)) => return connection,
+                    Ok(Err(error)) => {
+                        debug!(%error, port = self.address.port(), "a client did not agree on TLS");
+                        continue;
+                    }
+                    Err(error) => {
+                        warn!(%error, port = self.address.port(), "a TLS handshake failed");
+                        continue;
+                    }
+                },
+            };
+            match accepted {
+                Ok((stream, from)) => {
+                    let Some(socket) = self.admit(stream, from) else { continue };
+                    let Some(tls) = &self.tls else {
+                        return (Connection(Layer::Plain(socket)), from);
+                    };
+                    self.handshakes.spawn(agree(TlsAcceptor::from(Arc::clone(tls)), socket, from));
+                }
+                Err(error) => {
+                    warn!(%error, port = self.address.port(), "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            warn!(%from, port = self.address.port(), "{CONNECTIONS_MAX} connections are open; one more is closed");
+            return None;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%from, %error, "connection lost at once");
+        }
+        Some(Socket::new(stream, permit))
+    }
+
+    /// Returns all connections, for ever.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Connection>> {
+        stream::unfold(self, |mut listener| async move {
+            let (connection, _) = listener.accept().await;
+            Some((Ok(connection), listener))
+        })
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        Self::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Agrees on TLS with a client.
+async fn agree(
+    tls: TlsAcceptor,
+    socket: Socket,
+    from: SocketAddr,
+) -> io::Result<(Connection, SocketAddr)> {
+    let agreed = tokio::time::timeout(HANDSHAKE_WAIT, tls.accept(socket)).await;
+    let stream = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    Ok((Connection(Layer::Tls(Box::new(stream))), from))
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection(Layer);
+
+#[derive(Debug)]
+enum Layer {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Layer::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_write(cx, data),
+            Layer::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Layer::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Layer::Plain(socket) => socket.is_write_vectored(),
+            Layer::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Layer::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Layer::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::{
+        TlsConnector,
+        rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider, pki_types},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_variable() {
+        let loopback = Some(Ipv4Addr::LOCALHOST.into());
+        let first = Listener::bind(loopback, 0, "API_PORT").expect("a free port");
+        let port = first.address().port();
+        let error = Listener::bind(loopback, port, "API_PORT").expect_err("in use").to_string();
+        assert!(error.contains(&format!("127.0.0.1:{port} (API_PORT={port})")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_an_address_both_families_are_served() {
+        let mut listener = Listener::bind(None, 0, "API_PORT").expect("a free port");
+        let port = listener.address().port();
+        let (connected, (_, from)) =
+            tokio::join!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)), listener.accept());
+        connected.expect("IPv4");
+        assert!(from.ip().to_canonical().is_loopback());
+    }
+
+    /// A listener that speaks TLS, and a client that trusts it.
+    fn with_tls() -> (Listener, TlsConnector) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        let key = pki_types::PrivateKeyDer::try_from(made.key_pair.serialize_der()).expect("a key");
+        let provider = Arc::new(default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).expect("a certificate");
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let loopback = Some(Ipv4Addr::LOCALHOST.into());
+        let listener = Listener::bind(loopback, 0, "API_PORT").expect("a free port");
+        (listener.with_tls(Some(Arc::new(server))), TlsConnector::from(Arc::new(client)))
+    }
+
+    fn connect(
+        connector: TlsConnector,
+        address: SocketAddr,
+    ) -> impl Future<Output = tokio_rustls::client::TlsStream<TcpStream>> {
+        let name = pki_types::ServerName::try_from("localhost").expect("a name");
+        async move {
+            let stream = TcpStream::connect(address).await.expect("connects");
+            connector.connect(name, stream).await.expect("agrees")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_agrees_on_tls_keeps_no_other_waiting() {
+        let (mut listener, connector) = with_tls();
+        let address = listener.address();
+        let _silent = TcpStream::connect(address).await.expect("connects");
+        let mut noise = TcpStream::connect(address).await.expect("connects");
+        noise.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+        let (mut client, (mut server, _)) =
+            tokio::join!(connect(connector, address), listener.accept());
+        client.write_all(b"hello").await.expect("sent");
+        client.flush().await.expect("sent");
+        let mut read = [0; 5];
+        server.read_exact(&mut read).await.expect("read");
+        assert_eq!(&read, b"hello");
+    }
+}
