@@ -17,10 +17,12 @@ use tracing::{debug, info, warn};
 use crate::{
     handle::{Command, Commands, Counters, PeerStatus, PublishCommand, ReplyTo, Status},
     hub::{Fanout, Hub, News},
+    metrics::Traffic,
     network::{
         Network,
         swarm::{self, Behaviour, BehaviourEvent},
     },
+    picture::Picture,
     pubsub::{Event, Pubsub as _},
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct EventLoop {
     pub(crate) stop: CancellationToken,
     /// Told to peers instead of the addresses listened on, unless empty.
     pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) traffic: Arc<Traffic>,
     /// Empty and too long ones since the start.
     pub(crate) publishes_refused: u64,
 }
@@ -99,12 +102,17 @@ impl EventLoop {
         let now = Instant::now();
         let Some(event) = self.network.on_event(now, &mut self.swarm, event) else { return };
         match Event::from(event) {
-            Event::Delivered(delivery) => self.fanout.send(News::Delivered(delivery)),
+            Event::Delivered(delivery) => {
+                self.traffic.delivered(&delivery, unix_ns());
+                self.fanout.send(News::Delivered(delivery));
+            }
             Event::Traced(trace) => {
                 self.fanout.send(News::Traced { trace, unix_ns: unix_ns() });
             }
             Event::Published { ticket, message, topic } => {
                 let pending = tickets.open.remove(&ticket);
+                let bytes = pending.as_ref().map_or(0, |pending| pending.payload.len());
+                self.traffic.published(topic.as_str(), bytes);
                 let stream = pending.and_then(|pending| match pending.reply_to {
                     ReplyTo::Stream(stream) => Some(stream),
                     ReplyTo::Caller(reply) => {
@@ -147,6 +155,7 @@ impl EventLoop {
                 warn!(%topic, %error, "not published");
             }
         }
+        self.traffic.not_published(topic.as_str(), &error);
         match tickets.open.remove(&ticket).map(|pending| pending.reply_to) {
             Some(ReplyTo::Stream(stream)) => {
                 if let PublishError::Duplicate { message } = error {
@@ -176,6 +185,9 @@ impl EventLoop {
             }
             Command::Status(reply) => {
                 let _gone = reply.send(self.status());
+            }
+            Command::Picture(reply) => {
+                let _gone = reply.send(Box::new(self.picture()));
             }
         }
     }
@@ -214,13 +226,22 @@ impl EventLoop {
         }
     }
 
+    fn picture(&self) -> Picture {
+        let pubsub = self.swarm.behaviour().pubsub();
+        Picture {
+            status: self.status(),
+            protocol: pubsub.counters(),
+            own_counters: pubsub.own_counters(),
+            traffic: pubsub.traffic(),
+            details: self.network.details(),
+            messages: pubsub.messages(),
+            readers: *self.hub.watch_readers().borrow(),
+        }
+    }
+
     /// Returns where peers are told to find this node.
     fn addresses(&self) -> Vec<Multiaddr> {
-        if self.announce.is_empty() {
-            swarm::listening(&self.swarm)
-        } else {
-            self.announce.clone()
-        }
+        if self.announce.is_empty() { swarm::listening(&self.swarm) } else { self.announce.clone() }
     }
 
     fn counters(&self) -> Counters {

@@ -7,12 +7,12 @@ use std::{
 
 use api::sidecar::HealthResponse;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use service::host::{Host, Usage};
+use service::{
+    geo::UNKNOWN,
+    host::{Host, Usage},
+};
 
 use crate::config::Mode;
-
-/// What a place is called that is not known. No service is asked where this machine is.
-pub(crate) const UNKNOWN: &str = "unknown";
 
 /// How old a measurement may be before it is taken anew.
 const USAGE_AGE_MAX: Duration = Duration::from_secs(1);

@@ -13,10 +13,14 @@ mod grpc;
 mod handle;
 mod health;
 mod http;
+#[doc(hidden)]
+pub mod http_query;
 mod hub;
 mod listener;
+mod metrics;
 mod network;
 mod node;
+mod picture;
 mod pubsub;
 mod trace;
 mod version;

@@ -23,6 +23,7 @@ use crate::{
     http::{self, Pages},
     hub::{Fanout, Hub},
     listener::{ListenError, Listener},
+    metrics::{Metrics, StreamMeter},
     network::{
         Network,
         handshake::{GOSSIP_VERSION, Hello},
@@ -76,7 +77,8 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
     anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
     let sidecar = Listener::bind(config.bind_address, config.sidecar_port, "SIDECAR_PORT")?;
     let api = Listener::bind(config.bind_address, config.api_port, "API_PORT")?;
-    let (swarm, listening) = open_network(&config, &keypair).await?;
+    let metrics = Arc::new(Metrics::default());
+    let (swarm, listening) = open_network(&config, &keypair, &metrics.streams).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
     let (fanout, encoder) = Fanout::new(Arc::clone(&hub), own, config.trace);
@@ -96,6 +98,7 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
         fanout: fanout.clone(),
         stop: stop_network.clone(),
         announce: config.announce.clone(),
+        traffic: Arc::clone(&metrics.traffic),
         publishes_refused: 0,
     };
     let tasks = TaskTracker::new();
@@ -106,8 +109,10 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
         health: Arc::clone(&health),
         tasks: tasks.clone(),
         stop: stop_faces.clone(),
+        meter: Arc::clone(&metrics.sidecar),
     };
-    let pages = Pages { own, handle: handle.clone(), health };
+    let pages =
+        Pages { own, handle: handle.clone(), health, config: Arc::new(config.clone()), metrics };
     let (sidecar_address, api_address) = (sidecar.address(), api.address());
     let message_bytes_max = config.gossip().message_bytes_max;
     let grpc = service.serve(sidecar, message_bytes_max);
@@ -126,18 +131,19 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
         event_loop: tokio::spawn(event_loop.run()),
         encoder: tokio::spawn(encoder.run()),
         fanout,
-        faces: vec![
-            tokio::spawn(async {
-                if let Err(error) = grpc.await {
-                    warn!(%error, "the sidecar failed");
-                }
-            }),
-            tokio::spawn(async {
-                if let Err(error) = http.await {
-                    warn!(%error, "the HTTP API failed");
-                }
-            }),
-        ],
+        faces: vec![face("sidecar", grpc), face("HTTP API", http)],
+    })
+}
+
+/// Serves one face until it is stopped or fails.
+fn face<E: std::fmt::Display>(
+    name: &'static str,
+    serve: impl Future<Output = Result<(), E>> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = serve.await {
+            warn!(%error, face = name, "a face failed");
+        }
     })
 }
 
@@ -145,6 +151,7 @@ pub async fn start_as(config: Config, keypair: Keypair) -> anyhow::Result<Runnin
 async fn open_network(
     config: &Config,
     keypair: &Keypair,
+    meter: &Arc<StreamMeter>,
 ) -> anyhow::Result<(Swarm<Behaviour>, Vec<Multiaddr>)> {
     let behaviour = pubsub::new(config.gossip(), keypair)?;
     let settings = swarm::Settings {
@@ -153,6 +160,7 @@ async fn open_network(
         software: version::VERSION,
         quic: config.quic,
         announce: &config.announce,
+        meter,
     };
     let mut swarm = swarm::build(&settings, behaviour)?;
     let listening = listen(&mut swarm, config).await?;

@@ -5,4 +5,6 @@ pub mod env;
 pub mod geo;
 pub mod host;
 pub mod log;
+pub mod metrics;
+pub mod process;
 pub mod tls;

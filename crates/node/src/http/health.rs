@@ -1,15 +1,14 @@
 //! `GET /api/v1/health`
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
+use service::geo::UNKNOWN;
+use utoipa::ToSchema;
 
-use crate::health::{Health, UNKNOWN};
+use super::{Pages, answer};
 
-/// How the node and its machine are. Keys in alphabetical order; percentages as text with two
-/// decimals.
-#[derive(Debug, Serialize)]
+/// How the node and its machine are; percentages as text with two decimals.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HealthPage {
     country: &'static str,
     country_iso: &'static str,
@@ -20,16 +19,18 @@ pub(super) struct HealthPage {
     status: &'static str,
 }
 
-pub(super) async fn page(State(health): State<Arc<Health>>) -> Json<HealthPage> {
-    let usage = health.usage();
+/// How the node and its machine are.
+#[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = HealthPage)))]
+pub(super) async fn page(State(pages): State<Pages>) -> Response {
+    let usage = pages.health.usage();
     let percent = |value: f32| format!("{value:.2}");
-    Json(HealthPage {
+    answer::json(&HealthPage {
         country: UNKNOWN,
         country_iso: UNKNOWN,
         cpu_used: percent(usage.cpu),
         disk_used: percent(usage.disk),
         memory_used: percent(usage.memory),
-        mode: health.mode(),
+        mode: pages.health.mode(),
         status: "ok",
     })
 }
