@@ -18,11 +18,12 @@ use tracing::debug;
 use super::{Pages, routes};
 use crate::{listener::Listener, metrics::HttpCounters};
 
-/// A request line with its headers that is longer is answered 431, or 414 when the line itself is.
+/// About where a request line with its headers ends: 431, or 414 when the line itself is longer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// How long the head of a request may take, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be idle and the next head take, both together. Longer than scrapers
+/// pause between two requests of one connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a page may take.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,6 +74,10 @@ async fn connection(
     };
     if let Err(error) = served {
         debug!(%error, "a client's HTTP connection failed");
-        counters.refused();
+        if error.is_timeout() {
+            counters.timed_out();
+        } else if error.is_parse() {
+            counters.refused();
+        }
     }
 }

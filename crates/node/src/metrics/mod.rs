@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
 pub(crate) struct HttpCounters {
     requests: AtomicU64,
     refused: AtomicU64,
+    timed_out: AtomicU64,
 }
 
 impl HttpCounters {
@@ -38,12 +39,19 @@ impl HttpCounters {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was no HTTP, too long or too slow.
+    /// A request was no HTTP or too long.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn snapshot(&self) -> (u64, u64) {
-        (self.requests.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    /// A connection was idle, or its next request too slow.
+    pub(crate) fn timed_out(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the numbers of requests, and of connections refused and timed out.
+    fn snapshot(&self) -> (u64, u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.requests), load(&self.refused), load(&self.timed_out))
     }
 }

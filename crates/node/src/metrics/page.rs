@@ -146,7 +146,7 @@ fn shards(families: &mut Families, subsystem: &str, counters: ShardCounters) {
 /// What the contract has no names for: above all what happened at bounds.
 fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
     let counters = &picture.status.counters;
-    let (requests, refused) = metrics.http.snapshot();
+    let (requests, refused, timed_out) = metrics.http.snapshot();
     for (name, help, value) in [
         ("connections_denied", "Connections not let in.", counters.connections_denied),
         (
@@ -177,8 +177,13 @@ fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
         ("http_requests", "Requests to the HTTP API.", requests),
         (
             "http_connections_refused",
-            "Connections to the HTTP API that ended with what was no request, or too long or slow.",
+            "Connections to the HTTP API that ended with what was no request, or too long.",
             refused,
+        ),
+        (
+            "http_connections_timed_out",
+            "Connections to the HTTP API closed because the next request did not come in time.",
+            timed_out,
         ),
     ] {
         families.counter(format!("optimum_node_{name}_total"), help, value);

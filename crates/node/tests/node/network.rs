@@ -254,7 +254,7 @@ async fn peers_are_told_the_announced_address_instead_of_those_listened_on() {
     settings.announce = vec![announced.clone()];
     let told = start(settings).await;
     let status = told.handle().status().await.expect("it runs");
-    assert_eq!(status.addresses, [announced.clone()]);
+    assert_eq!(status.addresses, std::slice::from_ref(&announced));
     until_peers(&middle, 1).await;
     let newcomer = start(config("c", &[&middle])).await;
     until_peers(&newcomer, 2).await;
