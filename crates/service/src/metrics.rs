@@ -163,7 +163,8 @@ mod tests {
         let mut families = Families::default();
         families.histograms("h", "Help.", [(Labels::new(), histogram)]);
         let text = families.text(&[]);
-        for line in ["h_sum 1.5", "h_count 1", "h_bucket{le=\"1.0\"} 0", "h_bucket{le=\"+Inf\"} 1"]
+        for line in
+            ["h_sum{} 1.5", "h_count{} 1", "h_bucket{le=\"1.0\"} 0", "h_bucket{le=\"+Inf\"} 1"]
         {
             assert!(text.contains(line), "{line}: {text}");
         }
