@@ -70,6 +70,10 @@ else
     skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown"
 fi
 
+# A test asks it what it thinks of the metrics page, and passes where it is missing.
+command -v promtool >/dev/null ||
+    skip "metrics format" "promtool is missing; apt-get install prometheus"
+
 # Last, so that the tests' own summary is near the end.
 step tests make --no-print-directory unit
 

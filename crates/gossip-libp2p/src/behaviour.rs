@@ -1,7 +1,7 @@
 //! The behaviour: owns the state, moves frames between it and the connections.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     future::Future as _,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -10,7 +10,7 @@ use std::{
 
 use gossip::{
     Delivery, Direction, Input, JobId, MessageId, Outcome, Output, Publish, PublishError, State,
-    Stats, Topic, Trace, View,
+    Stats, Topic, TopicStats, Trace, View,
     wire::{FRAME_BYTES_MAX, WireError},
 };
 use libp2p::{
@@ -186,6 +186,11 @@ impl Behaviour {
     /// Returns the protocol's counters.
     pub fn stats(&self) -> &Stats {
         self.state.stats()
+    }
+
+    /// Returns the protocol's counters of each topic.
+    pub fn topic_stats(&self) -> &BTreeMap<Topic, TopicStats> {
+        self.state.topic_stats()
     }
 
     fn handler(&self, peer: PeerId) -> Handler {

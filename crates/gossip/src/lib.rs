@@ -56,6 +56,6 @@ pub use ids::{
 };
 pub use keys::Keys;
 pub use state::{State, Timer};
-pub use stats::Stats;
+pub use stats::{Stats, TopicStats};
 pub use view::{OpenMessage, PeerView, View};
 pub use work::{Job, JobId, Outcome, message_id};

@@ -97,3 +97,26 @@ pub struct Stats {
     /// Jobs that failed.
     pub jobs_failed: u64,
 }
+
+/// Topics that are counted by themselves. More, over the life of a node, are counted in [`Stats`]
+/// alone.
+pub(crate) const TOPICS_COUNTED_MAX: usize = 1024;
+
+/// What happened in one topic since it was first subscribed. Counters never go down, and stay when
+/// the subscription ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// Messages verified, and those offered again after that.
+    pub received: u64,
+    /// Bytes of those.
+    pub received_bytes: u64,
+    /// Messages delivered to the application, own ones included.
+    pub delivered: u64,
+    /// Bytes of those.
+    pub delivered_bytes: u64,
+    /// Headers refused because of a bound on what their sender may have open or checked.
+    pub throttled: u64,
+    /// Messages given up after too many failed decodes.
+    pub rejected: u64,
+}

@@ -20,10 +20,12 @@ use tracing::{debug, info, warn};
 use crate::{
     handle::{Command, Commands, Counters, PeerStatus, PublishCommand, ReplyTo, Status},
     hub::{Fanout, Hub, News, Readers},
+    metrics::Traffic,
     network::{
         Network,
         swarm::{self, Behaviour, BehaviourEvent},
     },
+    picture::Picture,
     pubsub::{Event, Pubsub as _},
     recent::Recent,
     subscriptions::Subscriptions,
@@ -47,6 +49,7 @@ pub(crate) struct EventLoop {
     pub(crate) stop: CancellationToken,
     /// Told to peers instead of the addresses listened on, unless empty.
     pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) traffic: Arc<Traffic>,
     /// Empty and too long ones since the start.
     pub(crate) publishes_refused: u64,
 }
@@ -154,6 +157,7 @@ impl EventLoop {
         match Event::from(event) {
             Event::Delivered(delivery) => {
                 self.recent.keep(&delivery);
+                self.traffic.delivered(&delivery, unix_ns());
                 self.fanout.send(News::Delivered(delivery));
             }
             Event::Traced(trace) => {
@@ -163,6 +167,8 @@ impl EventLoop {
                 let pending = tickets.open.remove(&ticket);
                 let holder = pending.as_ref().and_then(|pending| pending.holder.clone());
                 self.on_joined_by_publishing(&topic, holder);
+                let bytes = pending.as_ref().map_or(0, |pending| pending.payload.len());
+                self.traffic.published(topic.as_str(), bytes);
                 let stream = pending.and_then(|pending| match pending.reply_to {
                     ReplyTo::Stream(stream) => Some(stream),
                     ReplyTo::Caller(reply) => {
@@ -205,6 +211,7 @@ impl EventLoop {
                 warn!(%topic, %error, "not published");
             }
         }
+        self.traffic.not_published(topic.as_str(), &error);
         match tickets.open.remove(&ticket).map(|pending| pending.reply_to) {
             Some(ReplyTo::Stream(stream)) => {
                 if let PublishError::Duplicate { message } = error {
@@ -241,6 +248,9 @@ impl EventLoop {
             }
             Command::Status(reply) => {
                 let _gone = reply.send(self.status());
+            }
+            Command::Picture(reply) => {
+                let _gone = reply.send(Box::new(self.picture()));
             }
         }
     }
@@ -298,6 +308,19 @@ impl EventLoop {
             addresses: self.addresses(),
             peers: peers.collect(),
             counters: self.counters(),
+        }
+    }
+
+    fn picture(&self) -> Picture {
+        let pubsub = self.swarm.behaviour().pubsub();
+        Picture {
+            status: self.status(),
+            protocol: pubsub.counters(),
+            own_counters: pubsub.own_counters(),
+            traffic: pubsub.traffic(),
+            details: self.network.details(),
+            messages: pubsub.messages(),
+            readers: self.hub.watch_readers().borrow().all,
         }
     }
 

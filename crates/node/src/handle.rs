@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::hub::StreamId;
+use crate::{hub::StreamId, picture::Picture};
 
 /// Commands that wait for the event loop. It takes them in microseconds.
 const COMMANDS_MAX: usize = 256;
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     },
     Unsubscribe(Topic),
     Status(oneshot::Sender<Status>),
+    Picture(oneshot::Sender<Box<Picture>>),
 }
 
 /// Who wants to know what became of a publish.
@@ -160,6 +161,17 @@ impl Handle {
         let (reply, status) = oneshot::channel();
         self.commands.send(Command::Status(reply)).await.map_err(|_| Closed)?;
         status.await.map_err(|_| Closed)
+    }
+
+    /// Returns a picture with everything that pages and metrics show.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closed`] when the node is shutting down.
+    pub(crate) async fn picture(&self) -> Result<Box<Picture>, Closed> {
+        let (reply, picture) = oneshot::channel();
+        self.commands.send(Command::Picture(reply)).await.map_err(|_| Closed)?;
+        picture.await.map_err(|_| Closed)
     }
 
     /// Publishes a message and returns its id, or why it was not published. Waits for room.

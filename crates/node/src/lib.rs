@@ -13,9 +13,13 @@ mod grpc;
 mod handle;
 mod health;
 mod http;
+#[doc(hidden)]
+pub mod http_query;
 mod hub;
+mod metrics;
 mod network;
 mod node;
+mod picture;
 mod pubsub;
 mod recent;
 mod subscriptions;

@@ -29,6 +29,7 @@ use crate::{
     health::Health,
     http::{self, Pages},
     hub::{Fanout, Hub},
+    metrics::{Metrics, StreamMeter},
     network::{
         Network,
         handshake::Hello,
@@ -111,7 +112,8 @@ async fn start_with(
     anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
     let (tickets, place) = (tickets(&config).await?, place(&config)?);
     let (sidecar, api) = bind_faces(&config)?;
-    let (swarm, listening) = open_network(&config, &keypair).await?;
+    let metrics = Arc::new(Metrics::default());
+    let (swarm, listening) = open_network(&config, &keypair, &metrics.streams).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
     let (fanout, encoder) = Fanout::new(Arc::clone(&hub), own, config.trace);
@@ -142,6 +144,7 @@ async fn start_with(
         topic_dump_failures,
         stop: stop_network.clone(),
         announce: config.announce.clone(),
+        traffic: Arc::clone(&metrics.traffic),
         publishes_refused: 0,
     };
     let tasks = TaskTracker::new();
@@ -156,8 +159,10 @@ async fn start_with(
         tickets,
         tasks: tasks.clone(),
         stop: stop_faces.clone(),
+        meter: Arc::clone(&metrics.sidecar),
     };
-    let pages = Pages { own, handle: handle.clone(), health };
+    let pages =
+        Pages { own, handle: handle.clone(), health, config: Arc::new(config.clone()), metrics };
     let (sidecar_address, api_address) = (sidecar.address(), api.address());
     let message_bytes_max = config.gossip().message_bytes_max;
     let grpc = service.serve(sidecar, message_bytes_max);
@@ -185,6 +190,7 @@ async fn start_with(
 async fn open_network(
     config: &Config,
     keypair: &Keypair,
+    meter: &Arc<StreamMeter>,
 ) -> anyhow::Result<(Swarm<Behaviour>, Vec<Multiaddr>)> {
     let behaviour = pubsub::new(config.gossip(), &config.gossip_versions, keypair)?;
     let settings = swarm::Settings {
@@ -193,6 +199,7 @@ async fn open_network(
         software: version::VERSION,
         quic: config.quic,
         announce: &config.announce,
+        meter,
     };
     let mut swarm = swarm::build(&settings, behaviour)?;
     let listening = listen(&mut swarm, config).await?;

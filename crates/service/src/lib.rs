@@ -7,4 +7,6 @@ pub mod geo;
 pub mod host;
 pub mod listener;
 pub mod log;
+pub mod metrics;
+pub mod process;
 pub mod tls;

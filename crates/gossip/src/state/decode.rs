@@ -101,8 +101,12 @@ impl<P: PeerName> State<P> {
         self.stats.duplicate_messages += 1;
         let Some(message) = self.messages.get(&hash) else { return };
         let header = &message.signed.header;
+        let (message, topic, bytes) = (header.message, header.topic.clone(), header.payload_bytes);
+        self.count(&topic, |stats| {
+            stats.received += 1;
+            stats.received_bytes += bytes;
+        });
         if let Some(received_from) = from {
-            let (message, topic) = (header.message, header.topic.clone());
             self.outbox.trace(|| Trace::Duplicate { message, topic, received_from });
         }
     }
@@ -148,8 +152,10 @@ impl<P: PeerName> State<P> {
         }
         self.stats.messages_rejected += 1;
         let header = &message.signed.header;
-        if let Some(received_from) = message.completed_by {
-            let (message, topic) = (header.message, header.topic.clone());
+        let (id, topic, from) = (header.message, header.topic.clone(), message.completed_by);
+        self.count(&topic, |stats| stats.rejected += 1);
+        if let Some(received_from) = from {
+            let message = id;
             let reason = "the decoded message is not what its header claims";
             self.outbox.trace(|| Trace::Reject { message, topic, received_from, reason });
         }

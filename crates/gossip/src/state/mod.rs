@@ -22,7 +22,7 @@ use rlnc::Pool;
 
 use crate::{
     Config, ConfigError, Fault, HeaderHash, Input, Keys, MessageId, Output, PeerName, PublisherId,
-    Stats, Topic, View,
+    Stats, Topic, TopicStats, View,
     jobs::Jobs,
     message::Messages,
     outbox::Outbox,
@@ -98,6 +98,8 @@ pub struct State<P> {
     next_heartbeat: Instant,
     outbox: Outbox<P>,
     stats: Stats,
+    /// At most `TOPICS_COUNTED_MAX`.
+    topic_stats: BTreeMap<Topic, TopicStats>,
 }
 
 impl<P: PeerName> State<P> {
@@ -140,6 +142,7 @@ impl<P: PeerName> State<P> {
             next_heartbeat: now + config.heartbeat,
             outbox: Outbox::new(),
             stats: Stats::default(),
+            topic_stats: BTreeMap::new(),
             config,
             keys,
         })
@@ -206,6 +209,18 @@ impl<P: PeerName> State<P> {
     /// Returns the counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Returns the counters of each topic that was ever subscribed, as many as are kept.
+    pub fn topic_stats(&self) -> &BTreeMap<Topic, TopicStats> {
+        &self.topic_stats
+    }
+
+    /// Counts in a topic that was subscribed.
+    fn count(&mut self, topic: &Topic, count: impl FnOnce(&mut TopicStats)) {
+        if let Some(stats) = self.topic_stats.get_mut(topic) {
+            count(stats);
+        }
     }
 
     /// Gives out what the last call made possible: jobs, and data for peers whose window opened.

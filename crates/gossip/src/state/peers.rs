@@ -11,6 +11,7 @@ use crate::{
     message::Message,
     peer::Peer,
     score::DEMERITS_EXCESS,
+    stats::TOPICS_COUNTED_MAX,
     topic::{
         TopicState,
         mesh::{MeshChange, Standing, Standings, maintain, opportunities},
@@ -80,6 +81,9 @@ impl<P: PeerName> State<P> {
             return;
         }
         self.topics.insert(topic.clone(), TopicState::new());
+        if self.topic_stats.len() < TOPICS_COUNTED_MAX {
+            self.topic_stats.entry(topic.clone()).or_default();
+        }
         self.outbox.trace(|| Trace::Join { topic: topic.clone() });
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
             self.peers.entry(peer).and_modify(|p| p.control.subscribe(topic.clone(), true));

@@ -164,6 +164,13 @@ impl<P: PeerName> State<P> {
         };
         self.stats.delivered += 1;
         self.stats.delivered_bytes += header.payload_bytes;
+        let bytes = header.payload_bytes;
+        self.count(&delivery.topic, |stats| {
+            stats.received += 1;
+            stats.received_bytes += bytes;
+            stats.delivered += 1;
+            stats.delivered_bytes += bytes;
+        });
         self.outbox.trace(|| Trace::Deliver {
             message: delivery.message,
             topic: delivery.topic.clone(),

@@ -58,6 +58,7 @@ impl<P: PeerName> State<P> {
     /// Takes a header, refuses it, or convicts who sent it.
     fn on_header(&mut self, now: Instant, peer: P, signed: SignedHeader) {
         let hash = signed.header.hash();
+        let topic = signed.header.topic.clone();
         match self.judge_header(now, peer, hash, signed) {
             HeaderVerdict::Accepted => {
                 if let Some(state) = self.peers.get_mut(&peer) {
@@ -69,7 +70,11 @@ impl<P: PeerName> State<P> {
                     link.has_header = true;
                 }
             }
-            HeaderVerdict::Refused(reason) => self.refuse(now, peer, hash, reason),
+            HeaderVerdict::Refused(reason) => {
+                let throttled = matches!(reason, RefuseReason::Busy);
+                self.count(&topic, |stats| stats.throttled += u64::from(throttled));
+                self.refuse(now, peer, hash, reason);
+            }
             HeaderVerdict::Convicts(fault) => self.disconnect(peer, fault),
         }
     }
@@ -156,6 +161,10 @@ impl<P: PeerName> State<P> {
         }
         if self.seen.contains(now, &header.message) {
             self.stats.duplicate_messages += 1;
+            self.count(&header.topic, |stats| {
+                stats.received += 1;
+                stats.received_bytes += header.payload_bytes;
+            });
             self.outbox.trace(|| Trace::Duplicate {
                 message: header.message,
                 topic: header.topic.clone(),

@@ -24,6 +24,7 @@ use crate::{
     handle::{Closed, Handle},
     health::Health,
     hub::{Hub, Item, Reader},
+    metrics::{MeteredService, SidecarMeter},
     recent::Recent,
     tickets::{Accepted, Tickets},
 };
@@ -53,6 +54,7 @@ pub(crate) struct Sidecar {
     pub(crate) tickets: Option<Arc<Tickets>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) meter: Arc<SidecarMeter>,
 }
 
 impl Sidecar {
@@ -68,6 +70,7 @@ impl Sidecar {
     ) -> Result<(), tonic::transport::Error> {
         let longest = usize::try_from(message_bytes_max.saturating_mul(4)).unwrap_or(usize::MAX);
         let stop = self.stop.clone();
+        let meter = Arc::clone(&self.meter);
         let service = CommandStreamServer::new(self)
             .max_decoding_message_size(longest.max(REQUEST_BYTES_MIN))
             .max_encoding_message_size(usize::MAX);
@@ -77,7 +80,7 @@ impl Sidecar {
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .add_service(service)
+            .add_service(MeteredService::new(service, meter))
             .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
             .await
     }

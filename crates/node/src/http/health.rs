@@ -1,15 +1,13 @@
 //! `GET /api/v1/health`
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::health::Health;
+use super::{Pages, answer};
 
-/// How the node and its machine are. Keys in alphabetical order; percentages as text with two
-/// decimals.
-#[derive(Debug, Serialize)]
+/// How the node and its machine are; percentages as text with two decimals.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HealthPage {
     country: String,
     country_iso: String,
@@ -20,16 +18,18 @@ pub(super) struct HealthPage {
     status: &'static str,
 }
 
-pub(super) async fn page(State(health): State<Arc<Health>>) -> Json<HealthPage> {
-    let usage = health.usage();
+/// How the node and its machine are.
+#[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = HealthPage)))]
+pub(super) async fn page(State(pages): State<Pages>) -> Response {
+    let usage = pages.health.usage();
     let percent = |value: f32| format!("{value:.2}");
-    Json(HealthPage {
-        country: health.place().country.clone(),
-        country_iso: health.place().country_iso.clone(),
+    answer::json(&HealthPage {
+        country: pages.health.place().country.clone(),
+        country_iso: pages.health.place().country_iso.clone(),
         cpu_used: percent(usage.cpu),
         disk_used: percent(usage.disk),
         memory_used: percent(usage.memory),
-        mode: health.mode(),
+        mode: pages.health.mode(),
         status: "ok",
     })
 }

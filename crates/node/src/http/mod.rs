@@ -1,24 +1,37 @@
 //! The HTTP face: status pages for scripts and dashboards. Bodies are compact JSON with keys in
 //! alphabetical order, because scripts compare text.
 
+mod answer;
+mod config;
+mod docs;
 mod health;
 mod node_state;
+mod probes;
+mod serve;
+mod snapshot;
+mod topics;
 mod version;
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::FromRef,
-    http::{Method, StatusCode, Uri},
+    extract::{Request, State},
+    http::{Method, StatusCode, Uri, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use libp2p::PeerId;
-use service::listener::Listener;
-use tokio_util::sync::CancellationToken;
 
-use crate::{handle::Handle, health::Health};
+pub(crate) use serve::serve;
+
+use crate::{
+    config::Config,
+    handle::Handle,
+    health::Health,
+    metrics::{self, Metrics},
+};
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -26,35 +39,54 @@ pub(crate) struct Pages {
     pub(crate) own: PeerId,
     pub(crate) handle: Handle,
     pub(crate) health: Arc<Health>,
-}
-
-impl FromRef<Pages> for Arc<Health> {
-    fn from_ref(pages: &Pages) -> Self {
-        Arc::clone(&pages.health)
-    }
-}
-
-/// Serves until it is stopped.
-///
-/// # Errors
-///
-/// Returns an error if the server fails.
-pub(crate) async fn serve(
-    listener: Listener,
-    pages: Pages,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    axum::serve(listener, routes(pages)).with_graceful_shutdown(stop.cancelled_owned()).await
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 fn routes(pages: Pages) -> Router {
     Router::new()
+        .route("/api/v1/config", get(config::page))
+        .route("/api/v1/docs", get(docs::page))
         .route("/api/v1/health", get(health::page))
         .route("/api/v1/node-state", get(node_state::page))
+        .route("/api/v1/openapi.json", get(docs::document))
+        .route("/api/v1/p2p-snapshot", get(snapshot::page))
+        .route("/api/v1/topics", get(topics::page))
         .route("/api/v1/version", get(version::page))
+        .route("/livez", get(probes::alive))
+        .route("/metrics", get(metrics_page))
+        .route("/readyz", get(probes::ready))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
+        .layer(middleware::from_fn_with_state(pages.clone(), bounded))
         .with_state(pages)
+}
+
+/// Every metric, for Prometheus.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain"),
+    (status = 503, description = "The node is shutting down", body = answer::Failure),
+))]
+async fn metrics_page(State(pages): State<Pages>) -> Response {
+    let picture = match pages.handle.picture().await {
+        Ok(picture) => picture,
+        Err(closed) => return answer::unavailable(closed),
+    };
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let text = metrics::page(&pages.config, pages.health.place(), &pages.metrics, &picture, tasks);
+    ([(header::CONTENT_TYPE, service::metrics::CONTENT_TYPE)], text).into_response()
+}
+
+/// Counts a request, and answers in time whatever becomes of it.
+async fn bounded(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    pages.metrics.http.request();
+    match tokio::time::timeout(serve::REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => answer::failure(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("no answer within {} s", serve::REQUEST_TIMEOUT.as_secs()),
+        ),
+    }
 }
 
 async fn not_found(method: Method, uri: Uri) -> Response {

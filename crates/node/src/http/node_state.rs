@@ -1,18 +1,17 @@
 //! `GET /api/v1/node-state`
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Pages;
+use super::{
+    Pages,
+    answer::{self, Failure},
+};
 
-/// Who the node is and whom it is connected to. Keys in alphabetical order.
-#[derive(Debug, Serialize)]
-struct NodeState {
+/// Who the node is and whom it is connected to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodeState {
     addresses: Vec<String>,
     country: String,
     country_iso: String,
@@ -22,11 +21,17 @@ struct NodeState {
     topics: Vec<String>,
 }
 
+/// Who the node is and whom it is connected to.
+#[utoipa::path(get, path = "/api/v1/node-state", responses(
+    (status = 200, body = NodeState),
+    (status = 503, description = "The node is shutting down", body = Failure),
+))]
 pub(super) async fn page(State(pages): State<Pages>) -> Response {
-    let Ok(status) = pages.handle.status().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let status = match pages.handle.status().await {
+        Ok(status) => status,
+        Err(closed) => return answer::unavailable(closed),
     };
-    Json(NodeState {
+    answer::json(&NodeState {
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
         country: pages.health.place().country.clone(),
         country_iso: pages.health.place().country_iso.clone(),
@@ -34,5 +39,4 @@ pub(super) async fn page(State(pages): State<Pages>) -> Response {
         pub_key: pages.own.to_string(),
         topics: status.topics,
     })
-    .into_response()
 }

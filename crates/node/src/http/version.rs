@@ -1,17 +1,21 @@
 //! `GET /api/v1/version`
 
-use axum::Json;
+use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer;
 use crate::version;
 
-/// What the node was built from. Keys in alphabetical order.
-#[derive(Debug, Serialize)]
+/// What the node was built from.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Version {
     commit_hash: &'static str,
     version: &'static str,
 }
 
-pub(super) async fn page() -> Json<Version> {
-    Json(Version { commit_hash: version::COMMIT, version: version::VERSION })
+/// What the node was built from.
+#[utoipa::path(get, path = "/api/v1/version", responses((status = 200, body = Version)))]
+pub(super) async fn page() -> Response {
+    answer::json(&Version { commit_hash: version::COMMIT, version: version::VERSION })
 }

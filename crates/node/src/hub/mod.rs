@@ -72,7 +72,7 @@ pub(crate) struct Readers {
     pub(crate) traces: usize,
     /// Names that streams gave.
     pub(crate) holders: Holders,
-    all: usize,
+    pub(crate) all: usize,
 }
 
 /// What was given up since the start because readers were slow.

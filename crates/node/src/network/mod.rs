@@ -22,7 +22,10 @@ use libp2p::{
 use rand::rngs::StdRng;
 use tracing::{debug, info, warn};
 
-use crate::pubsub::{self, Pubsub as _};
+use crate::{
+    picture::PeerDetail,
+    pubsub::{self, Pubsub as _},
+};
 use bootstrap::{BootstrapPeer, Redial};
 use handshake::{Handshakes, Hello, Verdict};
 use limits::Denied;
@@ -343,9 +346,10 @@ impl Network {
     }
 
     fn on_identify(&mut self, now: Instant, swarm: &mut Swarm<Behaviour>, event: identify::Event) {
-        if let identify::Event::Received { peer_id, info, .. } = event
-            && let Some(named) = self.peers.identified(&peer_id, info.listen_addrs)
-        {
+        let identify::Event::Received { peer_id, info, .. } = event else { return };
+        let protocols = info.protocols.iter().map(AsRef::as_ref);
+        self.peers.described(&peer_id, &info.agent_version, protocols);
+        if let Some(named) = self.peers.identified(&peer_id, info.listen_addrs) {
             self.learn(now, swarm, peer_id, named);
         }
     }
@@ -386,6 +390,11 @@ impl Network {
                 self.dial(now, swarm, peer_id, addrs);
             }
         }
+    }
+
+    /// Returns what is known of each admitted peer.
+    pub(crate) fn details(&self) -> BTreeMap<PeerId, PeerDetail> {
+        self.peers.details()
     }
 
     /// Returns where each admitted peer is.

@@ -1,10 +1,18 @@
 //! What is known of connected peers.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint};
 
 use super::discovery;
+use crate::picture::PeerDetail;
+
+/// What is remembered of what a peer says about itself.
+const PROTOCOLS_MAX: usize = 64;
+const TEXT_CHARS_MAX: usize = 256;
 
 #[derive(Debug)]
 struct Peer {
@@ -15,6 +23,12 @@ struct Peer {
     /// Where it says it listens, as far as that is of use.
     named: Vec<Multiaddr>,
     admitted: bool,
+    /// Whether we opened the first connection.
+    outbound: bool,
+    /// When that stood, since the Unix epoch.
+    since: Duration,
+    agent_version: String,
+    protocols: Vec<String>,
 }
 
 /// Every connected peer.
@@ -38,6 +52,10 @@ impl Peers {
             dialled: None,
             named: Vec::new(),
             admitted: false,
+            outbound: endpoint.is_dialer(),
+            since: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            agent_version: String::new(),
+            protocols: Vec::new(),
         });
         entry.remote = remote;
         entry.dialled = dialled.or_else(|| entry.dialled.take());
@@ -45,6 +63,19 @@ impl Peers {
 
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
+    }
+
+    /// The peer said what it is and what it speaks.
+    pub(super) fn described<'a>(
+        &mut self,
+        peer: &PeerId,
+        agent_version: &str,
+        protocols: impl Iterator<Item = &'a str>,
+    ) {
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        entry.agent_version = bounded(agent_version);
+        entry.protocols = protocols.take(PROTOCOLS_MAX).map(bounded).collect();
+        entry.protocols.sort_unstable();
     }
 
     /// The peer named its addresses. Returns the useful ones if it is admitted.
@@ -74,9 +105,31 @@ impl Peers {
         self.peers.values().filter(|peer| peer.admitted).count()
     }
 
+    /// Returns what is known of each admitted peer.
+    pub(super) fn details(&self) -> BTreeMap<PeerId, PeerDetail> {
+        let admitted = self.peers.iter().filter(|(_, peer)| peer.admitted);
+        let details = admitted.map(|(id, peer)| {
+            let detail = PeerDetail {
+                address: peer.remote.clone(),
+                outbound: peer.outbound,
+                connected_since: peer.since,
+                protocols: peer.protocols.clone(),
+                agent_version: peer.agent_version.clone(),
+                listens: peer.named.clone(),
+            };
+            (*id, detail)
+        });
+        details.collect()
+    }
+
     /// Returns where each admitted peer is.
     pub(super) fn addresses(&self) -> BTreeMap<PeerId, Multiaddr> {
         let admitted = self.peers.iter().filter(|(_, peer)| peer.admitted);
         admitted.map(|(id, peer)| (*id, peer.remote.clone())).collect()
     }
+}
+
+/// Returns as much of what a stranger wrote as is remembered.
+fn bounded(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,10 @@ use libp2p::{
 use socket2::{Domain, Socket, Type};
 
 use super::{discovery, handshake, limits};
-use crate::pubsub::{self, Pubsub};
+use crate::{
+    metrics::{Metered, StreamMeter},
+    pubsub::{self, Pubsub},
+};
 
 /// How long an inbound or outbound connection may take to agree on encryption and multiplexing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,6 +76,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) quic: bool,
     /// Told to peers instead of the addresses listened on, unless empty.
     pub(crate) announce: &'a [Multiaddr],
+    /// Where streams are counted.
+    pub(crate) meter: &'a Arc<StreamMeter>,
 }
 
 /// Makes the swarm of a node; it listens nowhere yet.
@@ -83,7 +89,7 @@ pub(crate) fn build(
     settings: &Settings<'_>,
     pubsub: pubsub::Behaviour,
 ) -> anyhow::Result<Swarm<Behaviour>> {
-    let Settings { keypair, cluster_id, software, quic, announce } = *settings;
+    let Settings { keypair, cluster_id, software, quic, announce, meter } = *settings;
     let own = keypair.public().to_peer_id();
     let identify = identify::Config::new("/open-optimump2p/id/1".to_owned(), keypair.public())
         .with_agent_version(format!("open-optimump2p/{software}"))
@@ -99,7 +105,7 @@ pub(crate) fn build(
         pubsub,
     };
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
-    let mut swarm = Swarm::new(transport(keypair, quic)?, behaviour, own, config);
+    let mut swarm = Swarm::new(metered(transport(keypair, quic)?, meter), behaviour, own, config);
     for address in announce {
         swarm.add_external_address(address.clone());
     }
@@ -107,6 +113,15 @@ pub(crate) fn build(
 }
 
 type Transport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// Counts what the streams of every connection carry.
+fn metered(transport: Transport, meter: &Arc<StreamMeter>) -> Transport {
+    let meter = Arc::clone(meter);
+    let metered = transport.map(move |(peer, muxer), _| {
+        (peer, StreamMuxerBox::new(Metered::new(muxer, Arc::clone(&meter))))
+    });
+    metered.boxed()
+}
 
 /// Names are resolved by the system's configuration, or not at all where there is none.
 fn transport(keypair: &Keypair, quic: bool) -> anyhow::Result<Transport> {

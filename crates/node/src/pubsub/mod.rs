@@ -70,6 +70,39 @@ pub(crate) struct ProtocolCounters {
     pub(crate) peers_per_protocol: BTreeMap<String, u64>,
 }
 
+/// What passes between the node and one peer, as far as the protocol measures it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct PeerTraffic {
+    pub(crate) shards_sent: u64,
+    pub(crate) shards_received: u64,
+    pub(crate) shards_innovative: u64,
+    pub(crate) in_flight_bytes: u64,
+    pub(crate) window_bytes: u64,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) stalled: bool,
+    pub(crate) score: f64,
+    pub(crate) graylisted: bool,
+}
+
+/// A message that lacks shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenMessage {
+    pub(crate) message: MessageId,
+    /// Independent shards held.
+    pub(crate) rank: u16,
+}
+
+/// What the protocol holds of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Messages {
+    pub(crate) open: Vec<OpenMessage>,
+    /// Decoded ones that are still kept.
+    pub(crate) decoded: Vec<MessageId>,
+}
+
+/// A counter of the protocol's own: its name without prefix, what it counts, its value.
+pub(crate) type OwnCounter = (&'static str, &'static str, u64);
+
 /// What a node asks of the protocol.
 pub(crate) trait Pubsub {
     /// Lets a peer take part.
@@ -98,4 +131,19 @@ pub(crate) trait Pubsub {
 
     /// Returns what was counted.
     fn counters(&self) -> ProtocolCounters;
+
+    /// Returns counters that only this protocol has.
+    fn own_counters(&self) -> Vec<OwnCounter> {
+        Vec::new()
+    }
+
+    /// Returns what passes between the node and each peer, if that is measured.
+    fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
+        BTreeMap::new()
+    }
+
+    /// Returns which messages are held.
+    fn messages(&self) -> Messages {
+        Messages::default()
+    }
 }
