@@ -120,28 +120,18 @@ async fn start_with(
     let (handle, commands) = Handle::new();
     let (stop_faces, stop_network) = (CancellationToken::new(), CancellationToken::new());
     let recent = Arc::new(Recent::new(KEPT_BYTES_MAX.min(config.optimum.retain_bytes)));
-    let mut subscriptions = Subscriptions::default();
-    folder.map(topics_dump::load).into_iter().flatten().for_each(|t| subscriptions.subscribe(t));
-    let topics = watch::Sender::new(subscriptions.plain().clone());
-    let topic_dump_failures = Arc::new(AtomicU64::new(0));
-    let topics_dump =
-        folder.map(|folder| keep_topics(folder, topics.subscribe(), &topic_dump_failures));
+    let KeptTopics { subscriptions, topics, failures, writer } = KeptTopics::of(folder);
+    let (now, hello) = (Instant::now(), hello(&config));
     let event_loop = EventLoop {
         swarm,
-        network: Network::new(
-            own,
-            hello(&config),
-            &config.bootstrap_peers,
-            config.quic,
-            Instant::now(),
-        ),
+        network: Network::new(own, hello, &config.bootstrap_peers, config.quic, now),
         commands,
         hub: Arc::clone(&hub),
         fanout: fanout.clone(),
         recent: Arc::clone(&recent),
         subscriptions,
         topics,
-        topic_dump_failures,
+        topic_dump_failures: failures,
         stop: stop_network.clone(),
         announce: config.announce.clone(),
         traffic: Arc::clone(&metrics.traffic),
@@ -182,8 +172,34 @@ async fn start_with(
         encoder: tokio::spawn(encoder.run()),
         fanout,
         faces: vec![spawn_face("the sidecar", grpc), spawn_face("the HTTP API", http)],
-        topics_dump,
+        topics_dump: writer,
     })
+}
+
+/// The topics of a node, and where they outlive it.
+struct KeptTopics {
+    subscriptions: Subscriptions,
+    /// Told of every change.
+    topics: watch::Sender<BTreeSet<Topic>>,
+    /// Times that they could not be written.
+    failures: Arc<AtomicU64>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl KeptTopics {
+    /// Loads them from `folder` and keeps them there, if there is one.
+    fn of(folder: Option<&Path>) -> Self {
+        let mut subscriptions = Subscriptions::default();
+        let loaded = folder.map(topics_dump::load).into_iter().flatten();
+        loaded.for_each(|topic| subscriptions.subscribe(topic));
+        let topics = watch::Sender::new(subscriptions.plain().clone());
+        let failures = Arc::new(AtomicU64::new(0));
+        let writer = folder.map(|folder| {
+            let writer = topics_dump::Writer::new(folder, Arc::clone(&failures));
+            tokio::spawn(writer.run(topics.subscribe()))
+        });
+        Self { subscriptions, topics, failures, writer }
+    }
 }
 
 /// Makes the swarm and listens for peers; returns where.
@@ -257,14 +273,6 @@ fn bind_faces(config: &Config) -> anyhow::Result<(Listener, Listener)> {
     let sidecar = bind(config.sidecar_port, "SIDECAR_PORT")?.with_tls(http2);
     let api = bind(config.api_port, "API_PORT")?.with_tls(http1);
     Ok((sidecar, api))
-}
-
-fn keep_topics(
-    folder: &Path,
-    topics: watch::Receiver<BTreeSet<Topic>>,
-    failures: &Arc<AtomicU64>,
-) -> JoinHandle<()> {
-    tokio::spawn(topics_dump::Writer::new(folder, Arc::clone(failures)).run(topics))
 }
 
 fn hello(config: &Config) -> Hello {
