@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross deny audit fuzz fuzz-replay bench-link bench-node bench-compare bench-coding bench-coding-check clean
+.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-compare bench-coding bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -54,6 +54,12 @@ cross: ## Test the coding for 64-bit ARM by emulation, build it for wasm (needs 
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu" \
 		$(CARGO) test --quiet --target aarch64-unknown-linux-gnu --package gf256 --package rlnc --tests
 	$(CARGO) build --quiet --target wasm32-unknown-unknown --package gf256 --package rlnc
+
+interop: ## Test mode gossipsub with peers by go-libp2p and js-libp2p (needs Go and npm)
+	cd testing/interop/go && go build -o bin/peer .
+	cd testing/interop/js && npm ci --no-progress --loglevel=error
+	$(CARGO) build --workspace --quiet
+	$(CARGO) test --workspace --quiet --test peers -- --ignored
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.

@@ -126,7 +126,9 @@ impl Commands {
 }
 
 fn tells_publish(response: &Response, message_id: &str) -> bool {
-    response.command() == ResponseType::MessageTraceMumP2p
+    // Both schemas number what they share alike.
+    let command = response.command();
+    matches!(command, ResponseType::MessageTraceMumP2p | ResponseType::MessageTraceGossipSub)
         && TraceEvent::decode(&response.data[..]).is_ok_and(|event| {
             let id = event.publish_message.and_then(|publish| publish.message_id);
             id.is_some_and(|id| id == message_id.as_bytes())

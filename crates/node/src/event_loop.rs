@@ -160,8 +160,8 @@ impl EventLoop {
                 self.traffic.delivered(&delivery, unix_ns());
                 self.fanout.send(News::Delivered(delivery));
             }
-            Event::Traced(trace) => {
-                self.fanout.send(News::Traced { trace, unix_ns: unix_ns() });
+            Event::Traced { trace, protocol } => {
+                self.fanout.send(News::Traced { trace, protocol, unix_ns: unix_ns() });
             }
             Event::Published { ticket, message, topic } => {
                 let pending = tickets.open.remove(&ticket);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use api::sidecar::ResponseType;
 use futures::StreamExt as _;
 use gossip::Topic;
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, multiaddr::Protocol, swarm::SwarmEvent};
@@ -22,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    config::{Config, Mode},
+    config::{Config, HandshakePolicy, Mode},
     event_loop::EventLoop,
     grpc::Sidecar,
     handle::Handle,
@@ -109,7 +110,6 @@ async fn start_with(
     folder: Option<&Path>,
 ) -> anyhow::Result<Running> {
     let own = keypair.public().to_peer_id();
-    anyhow::ensure!(config.mode == Mode::Optimum, "NODE_MODE=gossipsub is not there yet");
     let (tickets, place) = (tickets(&config).await?, place(&config)?);
     let (sidecar, api) = bind_faces(&config)?;
     let metrics = Arc::new(Metrics::default());
@@ -121,10 +121,9 @@ async fn start_with(
     let (stop_faces, stop_network) = (CancellationToken::new(), CancellationToken::new());
     let recent = Arc::new(Recent::new(KEPT_BYTES_MAX.min(config.optimum.retain_bytes)));
     let KeptTopics { subscriptions, topics, failures, writer } = KeptTopics::of(folder);
-    let (now, hello) = (Instant::now(), hello(&config));
     let event_loop = EventLoop {
         swarm,
-        network: Network::new(own, hello, &config.bootstrap_peers, config.quic, now),
+        network: network(&config, own),
         commands,
         hub: Arc::clone(&hub),
         fanout: fanout.clone(),
@@ -147,6 +146,7 @@ async fn start_with(
         health: Arc::clone(&health),
         recent,
         tickets,
+        traces: traces(config.mode),
         tasks: tasks.clone(),
         stop: stop_faces.clone(),
         meter: Arc::clone(&metrics.sidecar),
@@ -154,7 +154,7 @@ async fn start_with(
     let pages =
         Pages { own, handle: handle.clone(), health, config: Arc::new(config.clone()), metrics };
     let (sidecar_address, api_address) = (sidecar.address(), api.address());
-    let message_bytes_max = config.gossip().message_bytes_max;
+    let message_bytes_max = config.max_message_bytes().saturating_mul(6) / 5;
     let grpc = service.serve(sidecar, message_bytes_max);
     let http = http::serve(api, pages, stop_faces.clone());
     info!(peer = %own, cluster = config.cluster_id, sidecar = %sidecar_address, api = %api_address, "node started");
@@ -208,7 +208,7 @@ async fn open_network(
     keypair: &Keypair,
     meter: &Arc<StreamMeter>,
 ) -> anyhow::Result<(Swarm<Behaviour>, Vec<Multiaddr>)> {
-    let behaviour = pubsub::new(config.gossip(), &config.gossip_versions, keypair)?;
+    let behaviour = pubsub::new(config, keypair)?;
     let settings = swarm::Settings {
         keypair,
         cluster_id: &config.cluster_id,
@@ -220,6 +220,11 @@ async fn open_network(
     let mut swarm = swarm::build(&settings, behaviour)?;
     let listening = listen(&mut swarm, config).await?;
     Ok((swarm, listening))
+}
+
+fn network(config: &Config, own: PeerId) -> Network {
+    let (peers, now) = (&config.bootstrap_peers, Instant::now());
+    Network::new(own, hello(config), foreigners(config), peers, config.quic, now)
 }
 
 /// Returns where peers are told to find the node.
@@ -279,10 +284,27 @@ fn hello(config: &Config) -> Hello {
     Hello {
         cluster_id: config.cluster_id.clone(),
         mode: config.mode.name().to_owned(),
-        profile: config.optimum.profile.name().to_owned(),
+        // The other mode knows no profiles.
+        profile: match config.mode {
+            Mode::Optimum => config.optimum.profile.name().to_owned(),
+            Mode::Gossipsub => String::new(),
+        },
         versions: config.gossip_versions.clone(),
-        max_message_bytes: config.optimum.max_message_bytes,
+        max_message_bytes: config.max_message_bytes(),
         software: version::VERSION.to_owned(),
+    }
+}
+
+/// Returns whether peers that do not speak the handshake are admitted.
+fn foreigners(config: &Config) -> bool {
+    config.mode == Mode::Gossipsub && config.handshake == HandshakePolicy::Auto
+}
+
+/// Returns what the sidecar calls the trace events of a mode.
+fn traces(mode: Mode) -> ResponseType {
+    match mode {
+        Mode::Optimum => ResponseType::MessageTraceMumP2p,
+        Mode::Gossipsub => ResponseType::MessageTraceGossipSub,
     }
 }
 

@@ -28,8 +28,11 @@ pub(crate) fn encode(event: &TraceEvent) -> Bytes {
     event.encode_to_vec().into()
 }
 
-/// Returns the trace event of what node `own` saw at `unix_ns`.
-pub(crate) fn event(own: PeerId, unix_ns: i64, trace: Trace<PeerId>) -> TraceEvent {
+/// Returns the trace event of what node `own` saw at `unix_ns`; `protocol` is that of an added peer.
+///
+/// In mode gossipsub readers expect the schema of go-libp2p-pubsub. It differs only in what events
+/// of frames hold and in events of shards, and neither occurs there, so both modes are served.
+pub(crate) fn event(own: PeerId, unix_ns: i64, trace: Trace<PeerId>, protocol: &str) -> TraceEvent {
     let mut event = TraceEvent {
         // Written although the first type is 0: the field has presence.
         r#type: Some(kind(&trace).into()),
@@ -60,7 +63,7 @@ pub(crate) fn event(own: PeerId, unix_ns: i64, trace: Trace<PeerId>) -> TraceEve
                 Some(pb::RejectMessage { message_id, received_from, reason, topic });
         }
         Trace::AddPeer { peer: added } => {
-            let proto = Some(gossip_protocol());
+            let proto = Some(protocol.to_owned());
             event.add_peer = Some(pb::AddPeer { peer_id: Some(peer(added)), proto });
         }
         Trace::RemovePeer { peer: removed } => {
@@ -129,10 +132,6 @@ fn peer(peer: PeerId) -> Bytes {
 
 fn text(topic: &Topic) -> String {
     topic.as_str().to_owned()
-}
-
-fn gossip_protocol() -> String {
-    format!("/open-optimump2p/gossip/{}", gossip::wire::VERSION)
 }
 
 fn container(shard: ShardTrace<PeerId>) -> pb::ShardContainer {
@@ -222,7 +221,7 @@ mod tests {
         let own = PeerId::random();
         let message = message_id(b"hello");
         let trace = Trace::Publish { message, topic: topic() };
-        let encoded = encode(&event(own, 7, trace));
+        let encoded = encode(&event(own, 7, trace, ""));
         assert_eq!(encoded[..2], [0x08, 0x00], "type 0 is present");
         let event = TraceEvent::decode(encoded).expect("decodes");
         let published = event.publish_message.expect("set");
@@ -238,7 +237,7 @@ mod tests {
         // timestamp of today in 9, and the topic.
         let id = || libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
         let topic = Topic::new("0123456789").expect("a topic");
-        let length = |trace| encode(&event(id(), 1_760_000_000_000_000_000, trace)).len();
+        let length = |trace| encode(&event(id(), 1_760_000_000_000_000_000, trace, "")).len();
         assert_eq!(length(Trace::Join { topic: topic.clone() }), 66);
         let meta = RpcMeta { subscriptions: vec![(true, topic.clone())], ..RpcMeta::default() };
         assert_eq!(length(Trace::SendRpc { to: id(), meta, bytes: 16 }), 114);
@@ -278,7 +277,7 @@ mod tests {
     #[test]
     fn every_type_of_event_is_encoded_with_its_number_and_its_one_part() {
         for (number, trace) in (0..).zip(one_of_each()) {
-            let made = event(PeerId::random(), 7, trace);
+            let made = event(PeerId::random(), 7, trace, "");
             assert_eq!(super::number(&made), number);
             let read = TraceEvent::decode(encode(&made)).expect("decodes");
             assert_eq!(read, made);
@@ -300,7 +299,7 @@ mod tests {
             iwant: vec![message_id(b"b"), message_id(b"c")],
             ..RpcMeta::default()
         };
-        let event = event(own, 0, Trace::SendRpc { to: own, meta: frame, bytes: 99 });
+        let event = event(own, 0, Trace::SendRpc { to: own, meta: frame, bytes: 99 }, "");
         assert_eq!(number(&event), 7);
         let sent = event.send_rpc.expect("set");
         assert_eq!(sent.length, Some(99));

@@ -53,6 +53,7 @@ impl NodeCommand {
             ("SIDECAR_PORT", "0"),
             ("API_PORT", "0"),
             ("OPTIMUM_PORT", "0"),
+            ("GOSSIPSUB_PORT", "0"),
             ("LOG_LEVEL", "info"),
         ];
         let variables = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));

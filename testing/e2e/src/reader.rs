@@ -76,7 +76,8 @@ impl Reader {
         let traced = async {
             loop {
                 let response = self.response().await;
-                if response.command() != ResponseType::MessageTraceMumP2p {
+                // Both schemas number what they share alike.
+                if !is_trace(response.command()) {
                     continue;
                 }
                 let event = TraceEvent::decode(&response.data[..]).expect("a trace event");
@@ -103,6 +104,10 @@ impl Reader {
         };
         in_time("this message", arrival).await
     }
+}
+
+fn is_trace(response: ResponseType) -> bool {
+    matches!(response, ResponseType::MessageTraceMumP2p | ResponseType::MessageTraceGossipSub)
 }
 
 /// Bounds a wait as a whole: traces come for ever, so that none for one response says nothing.

@@ -52,6 +52,8 @@ pub(crate) struct Sidecar {
     pub(crate) health: Arc<Health>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) tickets: Option<Arc<Tickets>>,
+    /// What trace events are called: their schema depends on the mode.
+    pub(crate) traces: ResponseType,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) meter: Arc<SidecarMeter>,
@@ -116,7 +118,7 @@ impl CommandStream for Sidecar {
         };
         // A task of its own, so that what was sent is published even when the client is gone.
         self.tasks.spawn(commands.run(request.into_inner()));
-        Ok(tonic::Response::new(Box::pin(responses(reader, refusal))))
+        Ok(tonic::Response::new(Box::pin(responses(reader, self.traces, refusal))))
     }
 
     async fn health(
@@ -158,17 +160,18 @@ impl CommandStream for Sidecar {
 /// What is queued, and at the end why the stream ended if its client is to know.
 fn responses(
     reader: Reader,
+    traces: ResponseType,
     refusal: Refusal,
 ) -> impl Stream<Item = Result<Response, Status>> + Send {
     let end = futures::stream::once(async move { refusal.get().cloned() });
     let refused = end.filter_map(|why| async { why.map(|why| Err(Status::unauthenticated(why))) });
-    reader.map(|item| Ok(response(item))).chain(refused)
+    reader.map(move |item| Ok(response(item, traces))).chain(refused)
 }
 
-fn response(item: Item) -> Response {
+fn response(item: Item, traces: ResponseType) -> Response {
     let (command, data) = match item {
         Item::Message(data) => (ResponseType::Message, data),
-        Item::Trace(data) => (ResponseType::MessageTraceMumP2p, data),
+        Item::Trace(data) => (traces, data),
         Item::Lost(data) => (ResponseType::Unknown, data),
     };
     Response { command: command.into(), data, ..Response::default() }

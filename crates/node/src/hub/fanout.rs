@@ -18,7 +18,7 @@ pub(crate) enum News {
     /// A message for every reader.
     Delivered(Delivery<PeerId>),
     /// A trace event for every reader.
-    Traced { trace: Trace<PeerId>, unix_ns: i64 },
+    Traced { trace: Trace<PeerId>, protocol: &'static str, unix_ns: i64 },
     /// A message of this node is on its way: the answer for the stream that published it, a trace
     /// event for the others.
     Published { stream: Option<StreamId>, message: MessageId, topic: Topic, unix_ns: i64 },
@@ -108,18 +108,18 @@ impl Encoder {
                 };
                 self.hub.deliver(&delivery.topic, &encoded);
             }
-            News::Traced { trace, unix_ns } => {
+            News::Traced { trace, protocol, unix_ns } => {
                 // Told by `Published`, with the stream that it answers.
                 if matches!(trace, Trace::Publish { .. }) {
                     return;
                 }
-                let event = trace::event(self.own, unix_ns, trace);
+                let event = trace::event(self.own, unix_ns, trace, protocol);
                 if self.filter.allows(trace::number(&event)) {
                     self.hub.broadcast_trace(&Item::Trace(trace::encode(&event)), None);
                 }
             }
             News::Published { stream, message, topic, unix_ns } => {
-                let event = trace::event(self.own, unix_ns, Trace::Publish { message, topic });
+                let event = trace::event(self.own, unix_ns, Trace::Publish { message, topic }, "");
                 let item = Item::Trace(trace::encode(&event));
                 if let Some(stream) = stream {
                     self.hub.answer(stream, item.clone());
@@ -129,7 +129,7 @@ impl Encoder {
                 }
             }
             News::Repeated { stream, message, topic, unix_ns } => {
-                let event = trace::event(self.own, unix_ns, Trace::Publish { message, topic });
+                let event = trace::event(self.own, unix_ns, Trace::Publish { message, topic }, "");
                 self.hub.answer(stream, Item::Trace(trace::encode(&event)));
             }
         }

@@ -201,6 +201,18 @@ impl Handshakes {
         }
     }
 
+    /// The peer does not speak the handshake, and need not. Returns what becomes of it: one that was
+    /// refused stays refused.
+    pub(crate) fn on_foreigner(&mut self, peer: &PeerId) -> Verdict {
+        match self.phases.get_mut(peer) {
+            Some(phase @ Phase::Waiting { .. }) => {
+                *phase = Phase::Admitted;
+                Verdict::Admit
+            }
+            Some(Phase::Admitted | Phase::Refused { .. }) | None => Verdict::Known,
+        }
+    }
+
     /// Returns what this node says of itself.
     pub(crate) fn ours(&self) -> &Hello {
         &self.ours
@@ -253,6 +265,22 @@ mod tests {
         assert_eq!(handshakes.on_hello(now, peer, &hello()).1, Verdict::Known);
         assert!(handshakes.disconnected(&peer));
         assert!(!handshakes.is_admitted(&peer));
+    }
+
+    #[test]
+    fn a_peer_without_handshake_is_admitted_once_and_not_after_it_was_refused() {
+        let mut handshakes = Handshakes::new(hello());
+        let (now, peer, refused) = (Instant::now(), PeerId::random(), PeerId::random());
+        assert_eq!(handshakes.on_foreigner(&peer), Verdict::Known, "it is gone");
+        handshakes.connected(now, peer, true);
+        assert_eq!(handshakes.on_foreigner(&peer), Verdict::Admit);
+        assert!(handshakes.is_admitted(&peer));
+        assert_eq!(handshakes.on_foreigner(&peer), Verdict::Known);
+        handshakes.connected(now, refused, false);
+        let other = Hello { cluster_id: "b".into(), ..hello() };
+        assert!(matches!(handshakes.on_hello(now, refused, &other).1, Verdict::Refuse(_)));
+        assert_eq!(handshakes.on_foreigner(&refused), Verdict::Known);
+        assert!(!handshakes.is_admitted(&refused));
     }
 
     #[test]

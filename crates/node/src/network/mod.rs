@@ -50,6 +50,8 @@ const PEERS_ENOUGH: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Network {
     own: PeerId,
+    /// Whether peers that do not speak the handshake are admitted.
+    foreigners: bool,
     handshakes: Handshakes,
     redial: Redial<StdRng>,
     peers: Peers,
@@ -62,15 +64,19 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Makes the network of a node; with `foreigners` a peer that does not speak the handshake is
+    /// admitted.
     pub(crate) fn new(
         own: PeerId,
         hello: Hello,
+        foreigners: bool,
         list: &[BootstrapPeer],
         quic: bool,
         now: Instant,
     ) -> Self {
         Self {
             own,
+            foreigners,
             handshakes: Handshakes::new(hello),
             redial: Redial::new(own, list, now, rand::make_rng()),
             peers: Peers::new(quic),
@@ -135,8 +141,11 @@ impl Network {
                 connection,
                 result: Err(error),
             })) => {
-                debug!(%peer, %error, "a connection does not answer and is closed");
-                swarm.close_connection(connection);
+                // Software of others may not speak it; then a dead connection is found by writing.
+                if !matches!(error, ping::Failure::Unsupported) {
+                    debug!(%peer, %error, "a connection does not answer and is closed");
+                    swarm.close_connection(connection);
+                }
             }
             event => self.on_connection_event(now, swarm, event),
         }
@@ -272,7 +281,7 @@ impl Network {
         swarm: &mut Swarm<Behaviour>,
         event: request_response::Event<Hello, handshake::Answer>,
     ) {
-        use request_response::{Event, Message};
+        use request_response::{Event, Message, OutboundFailure};
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 let (answer, verdict) = self.handshakes.on_hello(now, peer, &request);
@@ -290,6 +299,9 @@ impl Network {
                     let _gone = swarm.disconnect_peer_id(peer);
                 }
             }
+            Event::OutboundFailure {
+                peer, error: OutboundFailure::UnsupportedProtocols, ..
+            } if self.foreigners => self.admit_foreigner(now, swarm, peer),
             Event::OutboundFailure { peer, connection_id, error, .. } => {
                 self.handshake_failed(swarm, peer, connection_id, &error);
             }
@@ -297,6 +309,22 @@ impl Network {
                 self.handshake_failed(swarm, peer, connection_id, &error);
             }
             Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// The peer does not speak the handshake, and need not.
+    fn admit_foreigner(&mut self, now: Instant, swarm: &mut Swarm<Behaviour>, peer: PeerId) {
+        if self.handshakes.on_foreigner(&peer) == Verdict::Admit {
+            info!(%peer, "a peer joined that does not speak the handshake");
+            self.admit(now, swarm, peer);
+        }
+    }
+
+    fn admit(&mut self, now: Instant, swarm: &mut Swarm<Behaviour>, peer: PeerId) {
+        swarm.behaviour_mut().pubsub_mut().admit(peer);
+        self.redial.connected(peer, self.peers.dialled_address(&peer));
+        if let Some(named) = self.peers.admit(&peer) {
+            self.learn(now, swarm, peer, named);
         }
     }
 
@@ -328,13 +356,9 @@ impl Network {
                 info!(%peer, software = ?hello.software, "a peer joined");
                 let ours = self.handshakes.ours().max_message_bytes;
                 if hello.max_message_bytes != ours {
-                    warn!(%peer, ours, theirs = hello.max_message_bytes, "the peer has another OPTIMUM_MAX_MSG_SIZE: messages above the smaller one do not pass");
+                    warn!(%peer, ours, theirs = hello.max_message_bytes, "the peer has another maximum message size: messages above the smaller one do not pass");
                 }
-                swarm.behaviour_mut().pubsub_mut().admit(peer);
-                self.redial.connected(peer, self.peers.dialled_address(&peer));
-                if let Some(named) = self.peers.admit(&peer) {
-                    self.learn(now, swarm, peer, named);
-                }
+                self.admit(now, swarm, peer);
             }
             Verdict::Refuse(reason) => {
                 warn!(%peer, %reason, "peer refused");
@@ -346,11 +370,16 @@ impl Network {
     }
 
     fn on_identify(&mut self, now: Instant, swarm: &mut Swarm<Behaviour>, event: identify::Event) {
-        let identify::Event::Received { peer_id, info, .. } = event else { return };
+        let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
         let protocols = info.protocols.iter().map(AsRef::as_ref);
-        self.peers.described(&peer_id, &info.agent_version, protocols);
-        if let Some(named) = self.peers.identified(&peer_id, info.listen_addrs) {
-            self.learn(now, swarm, peer_id, named);
+        self.peers.described(&peer, &info.agent_version, protocols);
+        if info.protocols.contains(&handshake::PROTOCOL) {
+            if let Some(named) = self.peers.identified(&peer, info.listen_addrs) {
+                self.learn(now, swarm, peer, named);
+            }
+        } else if self.foreigners {
+            // Look-ups do not go by way of it: it would not answer them.
+            self.admit_foreigner(now, swarm, peer);
         }
     }
 

@@ -1,22 +1,54 @@
 //! The seam between a node and the publish/subscribe protocol it runs. Nothing above knows which
 //! one that is.
 
+mod gossipsub;
 mod optimum;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use either::Either;
 use gossip::{Delivery, MessageId, PublishError, Topic, Trace};
-use libp2p::PeerId;
+use libp2p::{PeerId, identity::Keypair};
 
-pub(crate) use optimum::{Behaviour, BehaviourEvent, new};
+use crate::config::{Config, Mode};
+
+/// The protocol of either mode.
+pub(crate) type Behaviour = Either<optimum::Behaviour, gossipsub::Behaviour>;
+
+/// What it tells.
+pub(crate) type BehaviourEvent = Either<optimum::BehaviourEvent, Event>;
+
+/// Makes the behaviour of a node in the configured mode. Must be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// Returns an error if the settings cannot work or the key pair cannot sign.
+pub(crate) fn new(config: &Config, keypair: &Keypair) -> anyhow::Result<Behaviour> {
+    Ok(match config.mode {
+        Mode::Optimum => {
+            Behaviour::Left(optimum::new(config.gossip(), &config.gossip_versions, keypair)?)
+        }
+        Mode::Gossipsub => Behaviour::Right(gossipsub::new(&config.gossipsub, keypair)?),
+    })
+}
+
+impl From<BehaviourEvent> for Event {
+    fn from(event: BehaviourEvent) -> Self {
+        match event {
+            BehaviourEvent::Left(told) => told.into(),
+            BehaviourEvent::Right(event) => event,
+        }
+    }
+}
 
 /// What the protocol has to tell the node.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A message for the application.
     Delivered(Delivery<PeerId>),
-    /// Something that a trace reader wants to know.
-    Traced(Trace<PeerId>),
+    /// Something that a trace reader wants to know. The protocol id is that of a peer that was
+    /// added, and empty in other events.
+    Traced { trace: Trace<PeerId>, protocol: &'static str },
     /// A message of this node is on its way.
     Published { ticket: u64, message: MessageId, topic: Topic },
     /// A message of this node was not published.
@@ -145,5 +177,65 @@ pub(crate) trait Pubsub {
     /// Returns which messages are held.
     fn messages(&self) -> Messages {
         Messages::default()
+    }
+}
+
+/// Passes each request on to the protocol that runs.
+macro_rules! whichever {
+    ($either:expr, $protocol:ident => $call:expr) => {
+        match $either {
+            Behaviour::Left($protocol) => $call,
+            Behaviour::Right($protocol) => $call,
+        }
+    };
+}
+
+impl Pubsub for Behaviour {
+    fn admit(&mut self, peer: PeerId) {
+        whichever!(self, protocol => protocol.admit(peer));
+    }
+
+    fn subscribe(&mut self, topic: Topic) {
+        whichever!(self, protocol => protocol.subscribe(topic));
+    }
+
+    fn unsubscribe(&mut self, topic: Topic) {
+        whichever!(self, protocol => protocol.unsubscribe(topic));
+    }
+
+    fn publish(&mut self, publish: gossip::Publish) {
+        whichever!(self, protocol => protocol.publish(publish));
+    }
+
+    fn accepts_publish(&self) -> bool {
+        whichever!(self, protocol => protocol.accepts_publish())
+    }
+
+    fn set_tracing(&mut self, wanted: bool) {
+        whichever!(self, protocol => protocol.set_tracing(wanted));
+    }
+
+    fn topics(&self) -> Vec<String> {
+        whichever!(self, protocol => protocol.topics())
+    }
+
+    fn peers(&self) -> Vec<PeerTopics> {
+        whichever!(self, protocol => protocol.peers())
+    }
+
+    fn counters(&self) -> ProtocolCounters {
+        whichever!(self, protocol => protocol.counters())
+    }
+
+    fn own_counters(&self) -> Vec<OwnCounter> {
+        whichever!(self, protocol => protocol.own_counters())
+    }
+
+    fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
+        whichever!(self, protocol => protocol.traffic())
+    }
+
+    fn messages(&self) -> Messages {
+        whichever!(self, protocol => protocol.messages())
     }
 }

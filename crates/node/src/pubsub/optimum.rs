@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use gossip::{Config, State, Topic};
+use gossip::{Config, State, Topic, Trace};
 use gossip_libp2p::{Event as Told, NodeKeys, Versions};
 use libp2p::{PeerId, identity::Keypair};
 
@@ -38,7 +38,10 @@ impl From<Told> for Event {
     fn from(told: Told) -> Self {
         match told {
             Told::Delivered(delivery) => Self::Delivered(delivery),
-            Told::Traced(trace) => Self::Traced(trace),
+            Told::Traced(trace) => {
+                let added = matches!(trace, Trace::AddPeer { .. });
+                Self::Traced { trace, protocol: if added { protocol() } else { "" } }
+            }
             Told::Published { ticket, message, topic } => {
                 Self::Published { ticket, message, topic }
             }
@@ -99,7 +102,8 @@ impl Pubsub for Behaviour {
         ProtocolCounters {
             topics: self.topic_stats().iter().map(topic_counters).collect(),
             shards: Some(shards),
-            peers_per_protocol: [(protocol(), self.view().peers().count() as u64)].into(),
+            peers_per_protocol: [(protocol().to_owned(), self.view().peers().count() as u64)]
+                .into(),
         }
     }
 
@@ -134,8 +138,11 @@ impl Pubsub for Behaviour {
     }
 }
 
-fn protocol() -> String {
-    format!("/open-optimump2p/gossip/{}", gossip::wire::VERSION)
+/// Returns the protocol id that all peers speak.
+fn protocol() -> &'static str {
+    static PROTOCOL: LazyLock<String> =
+        LazyLock::new(|| format!("/open-optimump2p/gossip/{}", gossip::wire::VERSION));
+    &PROTOCOL
 }
 
 fn names<'a>(topics: impl IntoIterator<Item = &'a Topic>) -> Vec<String> {

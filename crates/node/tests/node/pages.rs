@@ -148,8 +148,11 @@ async fn the_page_for_people_loads_nothing_from_elsewhere() {
 
 #[tokio::test]
 async fn the_config_names_what_runs_and_no_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("secret.json");
+    std::fs::write(&keys, r#"{"keys":[]}"#).expect("written");
     let settings = node::Config {
-        sidecar_jwks: Some("/keys/secret.json".to_owned()),
+        sidecar_jwks: Some(keys.to_str().expect("UTF-8").to_owned()),
         ..config("the-cluster", &[])
     };
     let node = start(settings).await;

@@ -1,0 +1,392 @@
+//! Mode gossipsub: GossipSub as others speak it, by rust-libp2p.
+
+mod delivered;
+mod gate;
+mod kept;
+mod mesh;
+mod settings;
+mod swarm_side;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::mpsc::{Receiver, channel},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use gossip::{Delivery, MessageId, PublishError, PublisherId, Topic, Trace, message_id};
+use libp2p::{
+    PeerId,
+    gossipsub::{self as library, IdentTopic, IdentityTransform, MessageAuthenticity, TopicHash},
+    identity::Keypair,
+    swarm::{ConnectionId, NotifyHandler, THandlerInEvent, ToSwarm},
+};
+use tokio::time::{Interval, MissedTickBehavior};
+use tracing::{debug, warn};
+
+use super::{Event, PeerTopics, ProtocolCounters, Pubsub, TopicCounters};
+use crate::config;
+use delivered::Delivered;
+use gate::ToGated;
+use kept::Kept;
+use mesh::Picture;
+use settings::{HEARTBEAT, HISTORY_LENGTH, SEEN_TTL, Seen};
+
+type Inner = library::Behaviour<IdentityTransform, settings::Filter>;
+type Action = ToSwarm<Event, ToGated<THandlerInEvent<Inner>>>;
+
+/// Ids of delivered messages remembered, 32 B and some bookkeeping each; as in mode optimum.
+const DELIVERED_MAX: usize = 1 << 18;
+
+/// The library's behaviour, behind a gate for peers, and what it does not tell or keep.
+pub(crate) struct Behaviour {
+    inner: Inner,
+    own: PeerId,
+    payload_bytes_max: u64,
+    /// Ids that the library computed: the only place where repeated messages can be noticed.
+    seen: Receiver<Seen>,
+    admitted: BTreeSet<PeerId>,
+    connections: HashMap<PeerId, Vec<ConnectionId>>,
+    topics: BTreeMap<Topic, TopicCounters>,
+    delivered: Delivered,
+    /// Messages that a peer brought and that the library has not let pass yet.
+    arrivals: BTreeMap<MessageId, (PeerId, Topic)>,
+    kept: Kept,
+    tracing: bool,
+    picture: Picture,
+    heartbeat: Interval,
+    actions: VecDeque<Action>,
+}
+
+/// Makes the behaviour of a node with this key pair. Must be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// Returns an error if the settings contradict each other.
+pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Result<Behaviour> {
+    let (sender, seen) = channel();
+    let built = settings::build(settings, sender)?;
+    let signed = MessageAuthenticity::Signed(keypair.clone());
+    let inner = Inner::new_with_subscription_filter(signed, built, settings::filter())
+        .map_err(anyhow::Error::msg)?;
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Ok(Behaviour {
+        inner,
+        own: keypair.public().to_peer_id(),
+        payload_bytes_max: settings::payload_bytes_max(settings),
+        seen,
+        admitted: BTreeSet::new(),
+        connections: HashMap::new(),
+        topics: BTreeMap::new(),
+        delivered: Delivered::new(SEEN_TTL, DELIVERED_MAX),
+        arrivals: BTreeMap::new(),
+        kept: Kept::default(),
+        tracing: false,
+        picture: Picture::default(),
+        heartbeat,
+        actions: VecDeque::new(),
+    })
+}
+
+impl Pubsub for Behaviour {
+    fn admit(&mut self, peer: PeerId) {
+        if !self.admitted.insert(peer) {
+            return;
+        }
+        for connection in self.connections.get(&peer).into_iter().flatten() {
+            self.actions.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::One(*connection),
+                event: ToGated::Open,
+            });
+        }
+    }
+
+    fn subscribe(&mut self, topic: Topic) {
+        match self.inner.subscribe(&IdentTopic::new(topic.as_str())) {
+            Ok(true) => {
+                self.topics.entry(topic.clone()).or_default();
+                self.trace(Trace::Join { topic });
+            }
+            Ok(false) => {}
+            // Names that the filter would refuse are no `Topic`.
+            Err(error) => warn!(%topic, %error, "not subscribed"),
+        }
+    }
+
+    fn unsubscribe(&mut self, topic: Topic) {
+        if self.inner.unsubscribe(&IdentTopic::new(topic.as_str())) {
+            self.topics.remove(&topic);
+            self.trace(Trace::Leave { topic });
+        }
+    }
+
+    fn publish(&mut self, publish: gossip::Publish) {
+        let gossip::Publish { ticket, topic, payload, published_unix_ns } = publish;
+        self.subscribe(topic.clone());
+        let event = match self.check(&payload) {
+            Ok(message) => {
+                self.send(topic.clone(), &payload);
+                let published = Event::Published { ticket, message, topic: topic.clone() };
+                self.tell(published);
+                self.deliver(topic, message, payload, None, self.own, published_unix_ns);
+                return;
+            }
+            Err(error) => Event::Refused { ticket, topic, error },
+        };
+        self.tell(event);
+    }
+
+    fn accepts_publish(&self) -> bool {
+        // The library queues what is published, within the bound of each peer's queue.
+        true
+    }
+
+    fn set_tracing(&mut self, wanted: bool) {
+        if wanted && !self.tracing {
+            self.picture = self.picture_now();
+        }
+        self.tracing = wanted;
+    }
+
+    fn topics(&self) -> Vec<String> {
+        self.topics.keys().map(|topic| topic.as_str().to_owned()).collect()
+    }
+
+    fn peers(&self) -> Vec<PeerTopics> {
+        let mut peers: BTreeMap<PeerId, PeerTopics> = BTreeMap::new();
+        for (peer, topics) in self.inner.all_peers() {
+            if self.admitted.contains(peer) {
+                let mut topics: Vec<_> = topics.into_iter().map(TopicHash::to_string).collect();
+                topics.sort_unstable();
+                peers.insert(*peer, PeerTopics { peer: *peer, topics, mesh: Vec::new() });
+            }
+        }
+        for topic in self.topics.keys() {
+            for peer in self.inner.mesh_peers(&hash(topic)) {
+                if let Some(entry) = peers.get_mut(peer) {
+                    entry.mesh.push(topic.as_str().to_owned());
+                }
+            }
+        }
+        peers.into_values().collect()
+    }
+
+    fn counters(&self) -> ProtocolCounters {
+        let topics = self.topics.iter();
+        let mut counters = ProtocolCounters {
+            topics: topics.map(|(topic, of)| (topic.as_str().to_owned(), *of)).collect(),
+            ..ProtocolCounters::default()
+        };
+        for protocol in self.protocols().into_values() {
+            *counters.peers_per_protocol.entry(protocol.to_owned()).or_default() += 1;
+        }
+        counters
+    }
+}
+
+impl Behaviour {
+    /// Returns the id of a payload that may be published.
+    fn check(&mut self, payload: &Bytes) -> Result<MessageId, PublishError> {
+        let (bytes, max) = (payload.len() as u64, self.payload_bytes_max);
+        if payload.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        if bytes > max {
+            return Err(PublishError::TooLarge { bytes, max });
+        }
+        let message = message_id(payload);
+        self.delivered.expire(Instant::now());
+        if self.delivered.contains(&message) {
+            return Err(PublishError::Duplicate { message });
+        }
+        Ok(message)
+    }
+
+    /// Gives a message to the library; keeps it if nobody wants it yet.
+    fn send(&mut self, topic: Topic, payload: &Bytes) {
+        use library::PublishError as Refusal;
+        let sent = self.inner.publish(hash(&topic), payload.to_vec());
+        // Our own are no arrivals.
+        self.seen.try_iter().for_each(drop);
+        match sent {
+            Ok(_) => {}
+            Err(Refusal::NoPeersSubscribedToTopic) => {
+                let time = HEARTBEAT * HISTORY_LENGTH as u32;
+                self.kept.keep(Instant::now(), time, topic, payload.clone());
+            }
+            // The library keeps it, and peers can ask for it when they hear of it.
+            Err(Refusal::AllQueuesFull(peers)) => {
+                warn!(%topic, peers, "every peer reads too slowly: the message is only announced");
+            }
+            // Another brought it and it was not for us: it is on its way already.
+            Err(Refusal::Duplicate) => debug!(%topic, "known to peers already"),
+            Err(
+                error @ (Refusal::SigningError(_)
+                | Refusal::MessageTooLarge
+                | Refusal::TransformFailed(_)),
+            ) => warn!(%topic, %error, "not sent to peers"),
+        }
+    }
+
+    /// Hands a message to the application, once.
+    fn deliver(
+        &mut self,
+        topic: Topic,
+        message: MessageId,
+        payload: Bytes,
+        received_from: Option<PeerId>,
+        publisher: PeerId,
+        published_unix_ns: u64,
+    ) {
+        let Ok(publisher) = PublisherId::new(publisher.to_bytes().into()) else {
+            debug!(%publisher, "a publisher with too long an id");
+            return;
+        };
+        if !self.delivered.insert(Instant::now(), message) {
+            if let Some(received_from) = received_from {
+                self.trace(Trace::Duplicate { message, topic, received_from });
+            }
+            return;
+        }
+        self.trace(Trace::Deliver { message, topic: topic.clone(), received_from });
+        if let Some(counters) = self.topics.get_mut(&topic) {
+            counters.delivered_messages += 1;
+            counters.delivered_bytes += payload.len() as u64;
+        }
+        self.tell(Event::Delivered(Delivery {
+            topic,
+            message,
+            payload,
+            received_from,
+            publisher,
+            published_unix_ns,
+        }));
+    }
+
+    /// Takes the ids that the library looked at while it read a frame of `peer`.
+    fn note_arrivals(&mut self, peer: PeerId) {
+        let seen: Vec<Seen> = self.seen.try_iter().collect();
+        for Seen { topic, message, bytes } in seen {
+            let Ok(topic) = Topic::new(topic.as_str()) else { continue };
+            let Some(counters) = self.topics.get_mut(&topic) else { continue };
+            counters.received_messages += 1;
+            counters.received_bytes += bytes as u64;
+            if self.arrivals.contains_key(&message) || self.delivered.contains(&message) {
+                self.trace(Trace::Duplicate { message, topic, received_from: peer });
+            } else {
+                self.arrivals.insert(message, (peer, topic));
+            }
+        }
+    }
+
+    /// The library has told of everything it lets pass: what is left was not let.
+    fn reject_arrivals(&mut self) {
+        for (message, (peer, topic)) in std::mem::take(&mut self.arrivals) {
+            // Signatures were checked before: only one rule is left.
+            self.reject(peer, topic, message, "own message from another");
+        }
+    }
+
+    fn reject(&mut self, peer: PeerId, topic: Topic, message: MessageId, reason: &'static str) {
+        if let Some(counters) = self.topics.get_mut(&topic) {
+            counters.dropped_rejected += 1;
+        }
+        self.trace(Trace::Reject { message, topic, received_from: peer, reason });
+    }
+
+    fn on_library_event(&mut self, event: library::Event) {
+        match event {
+            library::Event::Message { propagation_source: from, message_id, message } => {
+                let _unnamed = self.on_message(from, &message_id, message);
+            }
+            library::Event::Subscribed { topic, .. } => {
+                for (topic, payload) in self.kept.take(topic.as_str()) {
+                    self.send(topic, &payload);
+                }
+            }
+            library::Event::GossipsubNotSupported { peer_id: peer } => {
+                warn!(%peer, "the peer does not speak GossipSub: no messages pass");
+            }
+            library::Event::SlowPeer { peer_id: peer, failed_messages } => {
+                debug!(%peer, ?failed_messages, "a slow peer: messages were not sent to it");
+            }
+            library::Event::Unsubscribed { .. } => {}
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        from: PeerId,
+        id: &library::MessageId,
+        message: library::Message,
+    ) -> Option<()> {
+        let library::Message { source, data, topic, .. } = message;
+        let mut hash = [0; 32];
+        // Our own function made it, of a message that passed the filter of topics.
+        hex::decode_to_slice(&id.0, &mut hash).ok()?;
+        let (id, topic) = (MessageId(hash), Topic::new(topic.as_str()).ok()?);
+        self.arrivals.remove(&id);
+        if data.len() as u64 > self.payload_bytes_max {
+            self.reject(from, topic, id, "too long");
+        } else {
+            self.deliver(topic, id, data.into(), Some(from), source.unwrap_or(from), 0);
+        }
+        Some(())
+    }
+
+    /// Does what is due once a heartbeat.
+    fn beat(&mut self) {
+        if let Some(lost) = self.kept.expire(Instant::now()) {
+            debug!(lost, "messages of this node found no peer of their topic");
+        }
+        if self.tracing {
+            let now = self.picture_now();
+            for (trace, protocol) in mesh::changes(&self.picture, &now) {
+                self.tell(Event::Traced { trace, protocol });
+            }
+            self.picture = now;
+        }
+    }
+
+    fn picture_now(&self) -> Picture {
+        let mesh = self.topics.keys().flat_map(|topic| {
+            let peers = self.inner.mesh_peers(&hash(topic)).copied().collect::<Vec<_>>();
+            peers.into_iter().map(|peer| (topic.clone(), peer))
+        });
+        Picture { peers: self.protocols(), mesh: mesh.collect() }
+    }
+
+    /// Returns the protocol of each admitted peer that spoke.
+    fn protocols(&self) -> BTreeMap<PeerId, &'static str> {
+        let peers = self.inner.peer_protocol();
+        let known = peers.filter_map(|(peer, kind)| Some((*peer, protocol(kind.as_static_ref())?)));
+        known.filter(|(peer, _)| self.admitted.contains(peer)).collect()
+    }
+
+    fn trace(&mut self, trace: Trace<PeerId>) {
+        if self.tracing {
+            self.tell(Event::Traced { trace, protocol: "" });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.actions.push_back(ToSwarm::GenerateEvent(event));
+    }
+}
+
+fn hash(topic: &Topic) -> TopicHash {
+    TopicHash::from_raw(topic.as_str())
+}
+
+/// Returns the protocol id of a kind of peer by the library's name; none before it spoke.
+fn protocol(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Gossipsub v1.0" => Some("/meshsub/1.0.0"),
+        "Gossipsub v1.1" => Some("/meshsub/1.1.0"),
+        "Gossipsub v1.2" => Some("/meshsub/1.2.0"),
+        "Gossipsub v1.3" => Some("/meshsub/1.3.0"),
+        _ => None,
+    }
+}
