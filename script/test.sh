@@ -74,6 +74,12 @@ fi
 command -v promtool >/dev/null ||
     skip "metrics format" "promtool is missing; apt-get install prometheus"
 
+if command -v go >/dev/null && command -v npm >/dev/null; then
+    step "other GossipSubs" make --no-print-directory interop
+else
+    skip "other GossipSubs" "Go or npm is missing"
+fi
+
 # Last, so that the tests' own summary is near the end.
 step tests make --no-print-directory unit
 

@@ -29,7 +29,6 @@ async fn settings_that_are_wrong_are_refused_with_variable_value_and_what_is_all
         ("OPTIMUM_SHARD_FACTOR", "many", "1 to 256"),
         ("OPTIMUM_MESH_MIN", "", "integer"),
         ("OPTIMUM_THRESHOLD", "1.5", "0 to 1"),
-        ("NODE_MODE", "gossipsub", "optimum"),
         ("NODE_MODE", "carrier-pigeon", "optimum"),
         ("BOOTSTRAP_PEERS", "/ip4/127.0.0.1/tcp/1", "/p2p/"),
         ("BOOTSTRAP_PEERS", "nonsense", "/ip4/"),

@@ -61,7 +61,6 @@ fn a_wrong_value_is_refused_naming_variable_value_and_what_is_allowed() {
     for (variable, value, allowed) in [
         ("SIDECAR_PORT", "70000", "0 to 65535"),
         ("OPTIMUM_MAX_MSG_SIZE", "1MB", "an integer from 1"),
-        ("NODE_MODE", "gossipsub", "allowed: optimum"),
         ("BOOTSTRAP_PEERS", "/ip4/127.0.0.1/tcp/7070", "/p2p/<peer id>"),
     ] {
         let log = refused(program(identity.path()).env(variable, value));
