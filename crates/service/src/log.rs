@@ -30,7 +30,7 @@ const OWN_CRATES: [&str; 8] =
 /// `warning` and `error` are levels, anything else means `info`. A second call does nothing.
 pub fn init(level: &str, version: &'static str, commit: &'static str) {
     let format = if std::io::stderr().is_terminal() {
-        Lines::ForPeople(PlainLines)
+        Lines::ForPeople
     } else {
         Lines::ForMachines(JsonLines { version, commit })
     };
@@ -60,34 +60,11 @@ fn filter(level: &str) -> LevelFilter {
 
 /// How records are written.
 enum Lines {
-    ForPeople(PlainLines),
+    ForPeople,
     ForMachines(JsonLines),
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        match self {
-            Self::ForPeople(lines) => lines.format_event(context, writer, event),
-            Self::ForMachines(lines) => lines.format_event(context, writer, event),
-        }
-    }
-}
-
-struct JsonLines {
-    version: &'static str,
-    commit: &'static str,
-}
-
-impl<S, N> FormatEvent<S, N> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -101,7 +78,28 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let level = name(*event.metadata().level());
+        let level = *event.metadata().level();
+        match self {
+            Self::ForPeople => for_people(&mut writer, seconds, level, &fields),
+            Self::ForMachines(lines) => lines.write(&mut writer, seconds, level, fields),
+        }
+    }
+}
+
+struct JsonLines {
+    version: &'static str,
+    commit: &'static str,
+}
+
+impl JsonLines {
+    fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        seconds: u64,
+        level: Level,
+        fields: Fields,
+    ) -> fmt::Result {
+        let level = name(level);
         let message = Value::from(fields.message);
         write!(writer, r#"{{"level":"{level}","timestamp":{seconds},"msg":{message}"#)?;
         for (key, value) in &fields.others {
@@ -113,33 +111,16 @@ where
 }
 
 /// Time of day (UTC), level, text, then what the record carries.
-struct PlainLines;
-
-impl<S, N> FormatEvent<S, N> for PlainLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        let level = *event.metadata().level();
-        let (colour, end) = (colour(level), "\x1b[0m");
-        let (level, text) = (name(level), printable(&fields.message));
-        write!(writer, "{hour:02}:{minute:02}:{second:02} {colour}{level:7}{end} {text}")?;
-        for (key, value) in &fields.others {
-            let value = value.as_str().map_or_else(|| value.to_string(), printable);
-            write!(writer, " \x1b[2m{key}=\x1b[0m{value}")?;
-        }
-        writeln!(writer)
+fn for_people(writer: &mut Writer<'_>, seconds: u64, level: Level, fields: &Fields) -> fmt::Result {
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let (colour, end) = (colour(level), "\x1b[0m");
+    let (level, text) = (name(level), printable(&fields.message));
+    write!(writer, "{hour:02}:{minute:02}:{second:02} {colour}{level:7}{end} {text}")?;
+    for (key, value) in &fields.others {
+        let value = value.as_str().map_or_else(|| value.to_string(), printable);
+        write!(writer, " \x1b[2m{key}=\x1b[0m{value}")?;
     }
+    writeln!(writer)
 }
 
 /// What peers and clients named must not steer the terminal.
@@ -237,7 +218,7 @@ mod tests {
         let written = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || written.clone())
-            .event_format(JsonLines { version: "v1", commit: "8f3057d" })
+            .event_format(Lines::ForMachines(JsonLines { version: "v1", commit: "8f3057d" }))
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(peer = "12D3", count = 3, "a \"quoted\" thing\nhappened");
@@ -259,7 +240,7 @@ mod tests {
         let written = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || written.clone())
-            .event_format(PlainLines)
+            .event_format(Lines::ForPeople)
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(topic = "a\x1b[2J\nb", count = 3, "it happened");
