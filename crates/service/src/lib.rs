@@ -5,6 +5,7 @@
 pub mod env;
 pub mod geo;
 pub mod host;
+pub mod jwks;
 pub mod listener;
 pub mod log;
 pub mod metrics;

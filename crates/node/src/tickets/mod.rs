@@ -1,7 +1,6 @@
 //! Session tickets: signed tokens that commands of a sidecar stream must carry when `SIDECAR_JWKS`
 //! is set.
 
-mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
 
-use keys::Keys;
+use service::jwks::Keys;
 
 /// How far the clocks of who signs and of this node may be apart, in seconds.
 const LEEWAY_SECONDS: u64 = 30;

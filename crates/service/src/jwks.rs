@@ -30,23 +30,28 @@ const KEYS_BYTES_MAX: usize = 1 << 20;
 
 /// One key and the only way it signs.
 #[derive(Debug)]
-pub(super) struct Key {
+pub struct Key {
     id: Option<String>,
-    pub(super) algorithm: Algorithm,
-    pub(super) verifying: DecodingKey,
+    /// How it signs.
+    pub algorithm: Algorithm,
+    /// What checks a signature.
+    pub verifying: DecodingKey,
 }
 
 type Set = Vec<Arc<Key>>;
 
 /// Keys from a file or a URL.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub enum Keys {
+    /// A file that is looked at for each token.
     File(FileKeys),
+    /// A URL that is asked at times.
     Url(Box<UrlKeys>),
 }
 
+/// Keys from a file.
 #[derive(Debug)]
-pub(super) struct FileKeys {
+pub struct FileKeys {
     path: PathBuf,
     /// What was read, and the file's time and length then.
     read: Mutex<(Stamp, Set)>,
@@ -54,8 +59,9 @@ pub(super) struct FileKeys {
 
 type Stamp = (Option<SystemTime>, u64);
 
+/// Keys from a URL.
 #[derive(Debug)]
-pub(super) struct UrlKeys {
+pub struct UrlKeys {
     url: Url,
     client: Client,
     /// Held during a fetch: those that wait for one use its result.
@@ -71,7 +77,12 @@ struct Fetched {
 }
 
 impl Keys {
-    pub(super) async fn new(source: &str) -> anyhow::Result<Self> {
+    /// Reads a file now, a URL when a key of it is first wanted.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read or holds no key that can be used.
+    pub async fn new(source: &str) -> anyhow::Result<Self> {
         if source.starts_with("http://") || source.starts_with("https://") {
             let url = Url::parse(source)?;
             let client = Client::builder().timeout(FETCH_WAIT).redirect(Policy::none()).build()?;
@@ -83,7 +94,11 @@ impl Keys {
     }
 
     /// Returns the key of this id; without an id the only key there is.
-    pub(super) async fn find(&self, id: Option<&str>) -> Result<Arc<Key>, String> {
+    ///
+    /// # Errors
+    ///
+    /// Returns a text that says why there is none.
+    pub async fn find(&self, id: Option<&str>) -> Result<Arc<Key>, String> {
         match self {
             Self::File(keys) => keys.find(id).await,
             Self::Url(keys) => keys.find(id).await,
