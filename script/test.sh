@@ -74,6 +74,10 @@ fi
 command -v promtool >/dev/null ||
     skip "metrics format" "promtool is missing; apt-get install prometheus"
 
+# Tests start one of their own to share state in, and pass where it is missing.
+command -v redis-server >/dev/null ||
+    skip "shared state" "redis-server is missing; apt-get install redis-server"
+
 if command -v go >/dev/null && command -v npm >/dev/null; then
     step "other GossipSubs" make --no-print-directory interop
 else

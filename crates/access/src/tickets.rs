@@ -162,7 +162,7 @@ mod tests {
         -----END PRIVATE KEY-----\n";
     const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-    fn ticket<'a>(topics: &'a [String]) -> Ticket<'a> {
+    fn ticket(topics: &[String]) -> Ticket<'_> {
         let node = "p2pnode-1";
         Ticket { session_id: "s", client_id: "auth0|u1", node, topics, capabilities: &[] }
     }
@@ -197,8 +197,8 @@ mod tests {
         let topics = ["a".to_owned()];
         let minute = Duration::from_secs(60);
         let now = SystemTime::now();
-        let signed = signer.sign(&ticket(&topics), now, minute).expect("short");
-        let claims = keys.verify(&signed, &Rules::default()).await.expect("valid");
+        let new = signer.sign(&ticket(&topics), now, minute).expect("short");
+        let claims = keys.verify(&new, &Rules::default()).await.expect("valid");
         assert_eq!(
             (&claims["sub"], &claims["aud"], &claims["sid"]),
             (&json!("auth0|u1"), &json!("p2pnode-1"), &json!("s"))

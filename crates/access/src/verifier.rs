@@ -9,12 +9,15 @@ use crate::{AuthConfig, Refusal};
 /// How tokens may be signed: the contract, section 2.6.
 const ALGORITHMS: &[Algorithm] = &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512];
 
+/// After how long it is worth another try when keys could not be fetched: they are asked for again
+/// then.
+const KEYS_AWAY_SECONDS: u64 = 10;
+
 /// Turns tokens into clients.
 #[derive(Debug)]
 pub struct Verifier {
     keys: Keys,
     rules: Rules,
-    pause_seconds: u64,
 }
 
 /// A client that is not let in.
@@ -23,20 +26,12 @@ pub enum AuthError {
     /// It shows no token.
     #[error(transparent)]
     Bearer(#[from] BearerError),
-    /// Its token is not believed.
+    /// Its token is not believed, or the keys to tell cannot be had.
     #[error(transparent)]
     Token(#[from] VerifyError),
     /// Its token is believed, and does not let it in.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// Whether its token is to be believed cannot be found out now.
-    #[error("the keys that sign tokens cannot be fetched: {problem}")]
-    KeysAway {
-        /// What happened.
-        problem: String,
-        /// After how long they are asked for again.
-        retry_after_seconds: u64,
-    },
 }
 
 impl AuthError {
@@ -45,10 +40,10 @@ impl AuthError {
         match self {
             Self::Bearer(_) => "no_token",
             Self::Token(VerifyError::Expired) => "expired",
+            Self::Token(VerifyError::KeysAway(_)) => "keys_away",
             Self::Token(_) => "invalid_token",
             Self::Claims(ClaimsError::Inactive) => "inactive",
             Self::Claims(_) => "invalid_claims",
-            Self::KeysAway { .. } => "keys_away",
         }
     }
 }
@@ -57,14 +52,14 @@ impl Refusal for AuthError {
     fn code(&self) -> u16 {
         match self {
             Self::Claims(ClaimsError::Inactive) => 403,
-            Self::KeysAway { .. } => 503,
+            Self::Token(VerifyError::KeysAway(_)) => 503,
             Self::Bearer(_) | Self::Token(_) | Self::Claims(_) => 401,
         }
     }
 
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::KeysAway { retry_after_seconds, .. } => Some(*retry_after_seconds),
+            Self::Token(VerifyError::KeysAway(_)) => Some(KEYS_AWAY_SECONDS),
             Self::Bearer(_) | Self::Token(_) | Self::Claims(_) => None,
         }
     }
@@ -90,7 +85,7 @@ impl Verifier {
         let issuer = Some(config.issuer.clone());
         let rules = Rules { issuer, audience: Some(config.audience.clone()) };
         let keys = Keys::with_pace(&config.jwks, ALGORITHMS, pace).await?;
-        Ok(Self { keys, rules, pause_seconds: pace.pause.as_secs().max(1) })
+        Ok(Self { keys, rules })
     }
 
     /// Returns who an `Authorization` header says that a client is, and what it may do.
@@ -100,12 +95,7 @@ impl Verifier {
     /// Returns an error that says why it is not let in.
     pub async fn client(&self, authorization: Option<&str>) -> Result<Client, AuthError> {
         let token = bearer(authorization)?;
-        let claims = self.keys.verify(token, &self.rules).await.map_err(|error| match error {
-            VerifyError::KeysAway(problem) => {
-                AuthError::KeysAway { problem, retry_after_seconds: self.pause_seconds }
-            }
-            error => error.into(),
-        })?;
+        let claims = self.keys.verify(token, &self.rules).await?;
         Ok(Client::from_claims(&claims)?)
     }
 
