@@ -5,6 +5,7 @@
 pub mod rlnc_operations;
 pub mod rlnc_shard;
 pub mod state;
+pub mod token;
 pub mod wire;
 
 #[cfg(test)]

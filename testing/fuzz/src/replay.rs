@@ -41,6 +41,15 @@ fn the_corpus_of_the_control_decoder_runs() {
 }
 
 #[test]
+fn the_corpus_of_the_token_reader_runs_and_reaches_every_outcome() {
+    use crate::token::Outcome;
+    let reached: BTreeSet<_> =
+        corpus("token").iter().map(|bytes| crate::token::run(bytes)).collect();
+    let all = [Outcome::Head, Outcome::Client, Outcome::Refused, Outcome::Neither];
+    assert_eq!(reached, BTreeSet::from(all));
+}
+
+#[test]
 fn the_corpus_of_the_shard_decoder_runs_and_decodes() {
     let inputs = corpus("rlnc_shard");
     let decoded = inputs.iter().filter_map(|bytes| arbitrary(bytes)).filter(crate::rlnc_shard::run);

@@ -1,0 +1,6 @@
+#![no_main]
+#![doc = "Text into the readers of tokens; see [`fuzz::token`]."]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::token::run(bytes);
+});
