@@ -11,7 +11,7 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("AUTH0_AUDIENCE", "(none)", "what a token must be for (aud); needed with ENABLE_AUTH"),
     ("JWKS_URL", "(from AUTH0_DOMAIN)", "URL or file of the keys that sign tokens"),
     ("JWT_ISSUER", "(from AUTH0_DOMAIN)", "who a token must be from (iss)"),
-    ("REDIS_URL", "(none)", "redis://… shared by several proxies; none keeps all in memory"),
+    ("REDIS_URL", "(none)", "redis://… or rediss://… that proxies share; none keeps all in memory"),
     ("REDIS_FAILURE", "open", "while Redis is away: open goes on in memory, closed refuses"),
     ("TICKET_SIGNING_KEY", "(made at start)", "Ed25519 key in PEM, or a file of it, for tickets"),
 ];
@@ -131,7 +131,9 @@ fn redis(env: Env<'_>) -> Result<Option<RedisConfig>, ConfigError> {
             variable: "REDIS_URL",
             value: "(hidden)".to_owned(),
             problem: error.to_string(),
-            allowed: "redis://[:<password>@]<host>[:<port>][/<database>]".to_owned(),
+            allowed:
+                "redis://, or rediss:// with TLS, then [:<password>@]<host>[:<port>][/<database>]"
+                    .to_owned(),
         });
     }
     Ok(Some(RedisConfig { url, on_failure }))
@@ -206,7 +208,7 @@ mod tests {
             (&[("AUTH0_DOMAIN", "https://d.example/")], "AUTH0_DOMAIN", "a host such as"),
             (&[("ENABLE_AUTH", "yes")], "ENABLE_AUTH", "true or false"),
             (&[("REDIS_FAILURE", "ajar")], "REDIS_FAILURE", "open or closed"),
-            (&[("REDIS_URL", "http://:secret@h")], "REDIS_URL", "redis://"),
+            (&[("REDIS_URL", "http://:secret@h")], "REDIS_URL", "rediss://"),
             (&[("TICKET_SIGNING_KEY", "/does/not/exist")], "TICKET_SIGNING_KEY", "Ed25519"),
             (&[("TICKET_SIGNING_KEY", "-----BEGIN secret")], "TICKET_SIGNING_KEY", "PKCS #8"),
         ] {

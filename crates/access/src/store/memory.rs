@@ -133,11 +133,12 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn unsubscribe(&mut self, client: &str, topic: &str, ttl: Duration, now: Instant) {
-        let Some(mut topics) = self.take(client, now) else { return };
+    pub(super) fn unsubscribe(&mut self, client: &str, topic: &str, now: Instant) {
+        // What it weighs is put right when the client subscribes again.
+        let Some(topics) = self.subscriptions.get_mut(client, now) else { return };
         topics.remove(topic);
-        if !topics.is_empty() {
-            self.put(client, topics, ttl, now);
+        if topics.is_empty() {
+            self.subscriptions.remove(&client.into());
         }
     }
 
@@ -237,7 +238,7 @@ mod tests {
         assert!(!memory.keep("c", TTL, now + 2 * TTL));
         let later = now + 2 * TTL;
         memory.subscribe("c", &wanted("a", 0.1), TTL, later).expect("room");
-        memory.unsubscribe("c", "a", TTL, later);
+        memory.unsubscribe("c", "a", later);
         assert!(memory.subscriptions("c", later).is_empty() && !memory.keep("c", TTL, later));
     }
 

@@ -149,8 +149,7 @@ impl Store {
         Self { memory: Mutex::default(), shared: None, changes }
     }
 
-    /// Shares a Redis with the other proxies of a cluster. It need not be there yet. `owner` names
-    /// this process among them: no other may have the same name.
+    /// Shares a Redis with the other proxies of a cluster. It need not be there yet.
     ///
     /// # Errors
     ///
@@ -159,13 +158,9 @@ impl Store {
     /// # Panics
     ///
     /// Panics outside a runtime of tokio.
-    pub fn shared(
-        config: &RedisConfig,
-        cluster_id: &str,
-        owner: String,
-    ) -> Result<Self, RedisError> {
+    pub fn shared(config: &RedisConfig, cluster_id: &str) -> Result<Self, RedisError> {
         let changes = broadcast::Sender::new(CHANGES_WAITING);
-        let redis = Redis::new(&config.url, cluster_id, owner)?;
+        let redis = Redis::new(&config.url, cluster_id)?;
         let news = tokio::spawn(redis.news(changes.clone()));
         let shared = Shared {
             redis,
@@ -246,13 +241,8 @@ impl Store {
     /// # Errors
     ///
     /// Returns [`StoreError::Away`] if Redis is.
-    pub async fn unsubscribe(
-        &self,
-        client: &str,
-        topic: &str,
-        ttl: Duration,
-    ) -> Result<(), StoreError> {
-        self.memory().unsubscribe(client, topic, ttl, now());
+    pub async fn unsubscribe(&self, client: &str, topic: &str) -> Result<(), StoreError> {
+        self.memory().unsubscribe(client, topic, now());
         self.ask(async |redis| redis.unsubscribe(client, topic).await).await.map(drop)
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Redis {
     client: Client,
     connection: ConnectionManager,
     prefix: String,
-    /// Who claims: this process.
+    /// Who claims: this process, by a random name.
     owner: String,
     scripts: Scripts,
 }
@@ -60,7 +60,10 @@ impl Scripts {
 
 impl Redis {
     /// Prepares a connection that is made with the first call.
-    pub(super) fn new(url: &str, cluster_id: &str, owner: String) -> RedisResult<Self> {
+    pub(super) fn new(url: &str, cluster_id: &str) -> RedisResult<Self> {
+        // More than one library of ciphers may be linked, so one must be chosen for TLS. If somebody
+        // chose before, that holds.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let client = Client::open(url)?;
         // Whether and when to try again is the breaker's to say.
         let config = ConnectionManagerConfig::new()
@@ -69,6 +72,9 @@ impl Redis {
             .set_response_timeout(Some(WAIT))
             .set_pipeline_buffer_size(CALLS_WAITING);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        let mut owner = [0; 16];
+        aws_lc_rs::rand::fill(&mut owner).expect("the system has entropy");
+        let owner = hex::encode(owner);
         let prefix = format!("optimum:{cluster_id}:");
         Ok(Self { client, connection, prefix, owner, scripts: Scripts::new() })
     }

@@ -39,7 +39,7 @@ fn decision(answer: Result<(), QuotaError>) -> (&'static str, u64) {
 #[tokio::test]
 async fn memory_and_redis_decide_alike() {
     let server = redis_or_skip!();
-    let shared = Quotas::new(Arc::new(server.store("1", OnFailure::Closed)));
+    let shared = Quotas::new(Arc::new(server.store(OnFailure::Closed)));
     let memory = Quotas::new(Arc::new(Store::in_memory()));
     let mut runner = TestRunner::new_with_rng(
         Config::default(),

@@ -4,4 +4,5 @@ mod alike;
 mod issuer;
 mod redis_server;
 mod shared;
+mod tls;
 mod tokens;

@@ -9,6 +9,7 @@ use std::{
 
 use access::{OnFailure, RedisConfig, Store};
 use redis::aio::MultiplexedConnection;
+use tokio::net::TcpStream;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// CI.
 macro_rules! redis_or_skip {
     () => {
-        match $crate::redis_server::RedisServer::start().await {
+        $crate::redis_server::redis_or_skip!($crate::redis_server::RedisServer::start())
+    };
+    ($start:expr) => {
+        match $start.await {
             Some(server) => server,
             None => {
                 println!("skipped: redis-server is missing; apt-get install redis-server");
@@ -29,9 +33,10 @@ macro_rules! redis_or_skip {
 pub(crate) use redis_or_skip;
 
 pub(crate) struct RedisServer {
+    url: String,
     port: u16,
+    arguments: Vec<String>,
     process: Child,
-    folder: tempfile::TempDir,
 }
 
 impl Drop for RedisServer {
@@ -43,16 +48,32 @@ impl Drop for RedisServer {
 impl RedisServer {
     /// Starts one on a free port; none if it is not installed.
     pub(crate) async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = port.expect("a free port").port();
-        let folder = tempfile::tempdir().expect("a folder");
-        let process = match spawn(port, &folder) {
+        let port = free_port();
+        let arguments = vec!["--port".to_owned(), port.to_string()];
+        Self::start_with(format!("redis://127.0.0.1:{port}"), port, arguments).await
+    }
+
+    /// The same with TLS and nothing else.
+    pub(crate) async fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
+        let port = free_port();
+        let text = port.to_string();
+        let arguments = [
+            ["--port", "0", "--tls-port", &text],
+            ["--tls-cert-file", certificate, "--tls-key-file", key],
+            ["--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"],
+        ];
+        let arguments = arguments.concat().into_iter().map(str::to_owned).collect();
+        Self::start_with(format!("rediss://localhost:{port}"), port, arguments).await
+    }
+
+    async fn start_with(url: String, port: u16, arguments: Vec<String>) -> Option<Self> {
+        let process = match spawn(&arguments) {
             Ok(process) => process,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => panic!("redis-server: {error}"),
         };
-        let server = Self { port, process, folder };
-        server.connection().await;
+        let server = Self { url, port, arguments, process };
+        server.until_it_listens().await;
         Some(server)
     }
 
@@ -64,8 +85,8 @@ impl RedisServer {
 
     /// Starts it again, empty.
     pub(crate) async fn start_again(&mut self) {
-        self.process = spawn(self.port, &self.folder).expect("it started before");
-        self.connection().await;
+        self.process = spawn(&self.arguments).expect("it started before");
+        self.until_it_listens().await;
     }
 
     /// Stops it without an end (`STOP`) or lets it go on (`CONT`).
@@ -76,34 +97,40 @@ impl RedisServer {
     }
 
     pub(crate) fn config(&self, on_failure: OnFailure) -> RedisConfig {
-        RedisConfig { url: format!("redis://127.0.0.1:{}", self.port), on_failure }
+        RedisConfig { url: self.url.clone(), on_failure }
     }
 
     /// The store of a proxy.
-    pub(crate) fn store(&self, owner: &str, on_failure: OnFailure) -> Store {
-        Store::shared(&self.config(on_failure), "c", owner.to_owned()).expect("a URL")
+    pub(crate) fn store(&self, on_failure: OnFailure) -> Store {
+        Store::shared(&self.config(on_failure), "c").expect("a URL")
     }
 
-    /// A connection of the test's own, once there is one.
+    /// A connection of the test's own.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.config(OnFailure::Open).url).expect("a URL");
-        let connected = async {
-            loop {
-                if let Ok(connection) = client.get_multiplexed_async_connection().await {
-                    return connection;
-                }
+        let client = redis::Client::open(self.url.as_str()).expect("a URL");
+        client.get_multiplexed_async_connection().await.expect("it listens")
+    }
+
+    async fn until_it_listens(&self) {
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, connected).await.expect("redis-server listens")
+        tokio::time::timeout(PATIENCE, listens).await.expect("redis-server listens");
     }
 }
 
-fn spawn(port: u16, folder: &tempfile::TempDir) -> io::Result<Child> {
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+fn spawn(arguments: &[String]) -> io::Result<Child> {
     Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "no"])
-        .current_dir(folder.path())
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(arguments)
+        // Nothing is written, wherever it is.
         .stdout(Stdio::null())
         .spawn()
 }

@@ -32,7 +32,7 @@ fn wanted(topic: &str) -> Subscription {
 #[tokio::test]
 async fn of_many_claims_at_two_proxies_one_is_the_first() {
     let server = redis_or_skip!();
-    let stores = ["1", "2"].map(|owner| Arc::new(server.store(owner, OnFailure::Closed)));
+    let stores = [(); 2].map(|()| Arc::new(server.store(OnFailure::Closed)));
     let claims: Vec<_> = (0..50)
         .map(|number| {
             let store = Arc::clone(&stores[number % 2]);
@@ -49,7 +49,7 @@ async fn of_many_claims_at_two_proxies_one_is_the_first() {
 #[tokio::test]
 async fn a_claim_is_released_by_its_proxy_alone_and_then_free_for_all() {
     let server = redis_or_skip!();
-    let [one, two] = ["1", "2"].map(|owner| server.store(owner, OnFailure::Closed));
+    let [one, two] = [(); 2].map(|()| server.store(OnFailure::Closed));
     assert_eq!(one.claim(&ID, TTL).await, Ok(Claim::First));
     assert_eq!(two.claim(&ID, TTL).await, Ok(Claim::Taken));
     two.release(&ID).await;
@@ -62,14 +62,14 @@ async fn a_claim_is_released_by_its_proxy_alone_and_then_free_for_all() {
 #[tokio::test]
 async fn a_subscription_at_one_proxy_is_known_and_news_at_the_other() {
     let server = redis_or_skip!();
-    let [one, two] = ["1", "2"].map(|owner| server.store(owner, OnFailure::Closed));
+    let [one, two] = [(); 2].map(|()| server.store(OnFailure::Closed));
     let mut news = two.changes();
     assert_eq!(news.recv().await, Ok(Change::Any), "it listens from now on");
     for topic in ["b", "a", "b"] {
         one.subscribe("u|1", &wanted(topic), TTL).await.expect("room");
     }
     assert_eq!(two.subscriptions("u|1").await, Ok(vec![wanted("a"), wanted("b")]));
-    two.unsubscribe("u|1", "b", TTL).await.expect("Redis is there");
+    two.unsubscribe("u|1", "b").await.expect("Redis is there");
     assert_eq!(one.subscriptions("u|1").await, Ok(vec![wanted("a")]));
     assert_eq!(one.subscriptions("u|2").await, Ok(vec![]));
     for _ in 0..3 {
@@ -77,7 +77,7 @@ async fn a_subscription_at_one_proxy_is_known_and_news_at_the_other() {
     }
     assert!(news.is_empty(), "what was known before is no news");
     drop((one, two));
-    let another = server.store("3", OnFailure::Closed);
+    let another = server.store(OnFailure::Closed);
     assert_eq!(another.keep("u|1", TTL).await, Ok(true), "proxies come and go");
     assert_eq!(another.subscriptions("u|1").await, Ok(vec![wanted("a")]));
 }
@@ -85,7 +85,7 @@ async fn a_subscription_at_one_proxy_is_known_and_news_at_the_other() {
 #[tokio::test]
 async fn a_client_has_only_so_many_topics() {
     let server = redis_or_skip!();
-    let store = server.store("1", OnFailure::Closed);
+    let store = server.store(OnFailure::Closed);
     for topic in 0..TOPICS_PER_CLIENT_MAX {
         store.subscribe("c", &wanted(&topic.to_string()), TTL).await.expect("room");
     }
@@ -97,8 +97,7 @@ async fn a_client_has_only_so_many_topics() {
 #[tokio::test]
 async fn quotas_hold_across_proxies_whoever_is_asked() {
     let server = redis_or_skip!();
-    let quotas =
-        ["1", "2"].map(|owner| Quotas::new(Arc::new(server.store(owner, OnFailure::Closed))));
+    let quotas = [(); 2].map(|()| Quotas::new(Arc::new(server.store(OnFailure::Closed))));
     let tasks: Vec<_> = (0..200)
         .map(|number| {
             let quotas = quotas[number % 2].clone();
@@ -125,7 +124,7 @@ async fn quotas_hold_across_proxies_whoever_is_asked() {
 #[tokio::test]
 async fn every_key_ends_by_itself() {
     let server = redis_or_skip!();
-    let store = Arc::new(server.store("1", OnFailure::Closed));
+    let store = Arc::new(server.store(OnFailure::Closed));
     let quotas = Quotas::new(Arc::clone(&store));
     // No bytes are no increment, and still a key.
     quotas.admit(&client(LIMITS), 0).await.expect("within");
@@ -160,7 +159,7 @@ async fn every_key_ends_by_itself() {
 #[tokio::test]
 async fn while_redis_is_away_open_goes_on_by_memory_and_comes_back_by_itself() {
     let mut server = redis_or_skip!();
-    let store = Arc::new(server.store("1", OnFailure::Open));
+    let store = Arc::new(server.store(OnFailure::Open));
     let quotas = Quotas::new(Arc::clone(&store));
     store.subscribe("c", &wanted("before"), TTL).await.expect("room");
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
@@ -186,14 +185,14 @@ async fn while_redis_is_away_open_goes_on_by_memory_and_comes_back_by_itself() {
     for topic in &known {
         store.subscribe("c", topic, TTL).await.expect("room");
     }
-    let other = server.store("2", OnFailure::Closed);
+    let other = server.store(OnFailure::Closed);
     assert_eq!(other.subscriptions("c").await, Ok(known));
 }
 
 #[tokio::test]
 async fn while_redis_is_away_closed_refuses_what_needs_it() {
     let mut server = redis_or_skip!();
-    let store = Arc::new(server.store("1", OnFailure::Closed));
+    let store = Arc::new(server.store(OnFailure::Closed));
     let quotas = Quotas::new(Arc::clone(&store));
     server.kill();
     let error = quotas.admit(&client(LIMITS), 1).await.expect_err("nobody can tell");
@@ -213,13 +212,13 @@ async fn while_redis_is_away_closed_refuses_what_needs_it() {
 async fn a_proxy_starts_before_its_redis() {
     let mut server = redis_or_skip!();
     server.kill();
-    let store = server.store("1", OnFailure::Open);
+    let store = server.store(OnFailure::Open);
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
     let mut news = store.changes();
     server.start_again().await;
     until_it_is_back(&store).await;
     assert_eq!(news.recv().await, Ok(Change::Any));
-    let other = server.store("2", OnFailure::Open);
+    let other = server.store(OnFailure::Open);
     other.subscribe("c", &wanted("t"), TTL).await.expect("room");
     assert_eq!(news.recv().await, Ok(Change::Of("c".into())));
 }
@@ -227,7 +226,7 @@ async fn a_proxy_starts_before_its_redis() {
 #[tokio::test]
 async fn a_redis_that_does_not_answer_holds_nobody_up_and_a_claim_in_doubt_is_made_again() {
     let server = redis_or_skip!();
-    let store = server.store("1", OnFailure::Closed);
+    let store = server.store(OnFailure::Closed);
     assert_eq!(store.subscriptions("c").await, Ok(vec![]));
     server.signal("STOP");
     // It may be written there, and the answer does not come.
@@ -236,7 +235,7 @@ async fn a_redis_that_does_not_answer_holds_nobody_up_and_a_claim_in_doubt_is_ma
     until_it_is_back(&store).await;
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::Taken));
-    let other = server.store("2", OnFailure::Closed);
+    let other = server.store(OnFailure::Closed);
     assert_eq!(other.claim(&ID, TTL).await, Ok(Claim::Taken));
 }
 
