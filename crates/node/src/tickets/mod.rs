@@ -40,7 +40,7 @@ impl Tickets {
         }
         // Who the issuer and the audience are is for the issuer's other services to know.
         let claims = self.keys.verify(ticket, &Rules::default()).await;
-        let claims = claims.map_err(|error| error.to_string())?;
+        let claims = claims.map_err(|error| format!("the ticket is not valid: {error}"))?;
         // Verified: it is a number.
         let ends = claims.get("exp").and_then(serde_json::Value::as_f64).unwrap_or_default();
         Ok((ends as u64).saturating_add(LEEWAY_SECONDS))
