@@ -20,6 +20,7 @@ pub enum Outcome {
 }
 
 /// Reads the same bytes as an `Authorization` header, a token, and claims.
+#[must_use]
 pub fn run(bytes: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(token) = bearer(Some(&text)) {
