@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use api::sidecar::ResponseType;
+use api::{handshake::Hello, sidecar::ResponseType};
 use futures::StreamExt as _;
 use gossip::Topic;
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, multiaddr::Protocol, swarm::SwarmEvent};
@@ -33,7 +33,6 @@ use crate::{
     metrics::{Metrics, StreamMeter},
     network::{
         Network,
-        handshake::Hello,
         swarm::{self, Behaviour},
     },
     pubsub,
