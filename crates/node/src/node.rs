@@ -111,7 +111,8 @@ async fn start_with(
     let own = keypair.public().to_peer_id();
     let (tickets, place) = (tickets(&config).await?, place(&config)?);
     let (sidecar, api) = bind_faces(&config)?;
-    let metrics = Arc::new(Metrics::default());
+    let faces = vec![("sidecar", sidecar.refusals()), ("http", api.refusals())];
+    let metrics = Arc::new(Metrics { faces, ..Metrics::default() });
     let (swarm, listening) = open_network(&config, &keypair, &metrics.streams).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
