@@ -97,6 +97,26 @@ fn publishing_joins_the_topic_and_delivers_to_the_publisher_itself() {
 }
 
 #[test]
+fn a_publish_that_would_join_one_topic_too_many_is_refused_and_others_go_on() {
+    let mut config = Config::default();
+    config.limits.topics_max = 1;
+    let large = config.job_threshold_bytes as usize;
+    let mut network = Network::full_mesh(2, config, 3);
+    let (first, second) = (topic("first"), topic("second"));
+    let raced = network.publish(0, &second, payload(1, large));
+    network.publish(0, &first, payload(2, 100));
+    network.run_for(SECOND);
+    let refused = network.publish(0, &second, payload(3, 100));
+    network.publish(0, &first, payload(4, 100));
+    network.run_for(SECOND);
+    assert_eq!(network.node(0).payloads(), [payload(2, 100), payload(4, 100)]);
+    for ticket in [raced, refused] {
+        assert_eq!(network.node(0).refused[&ticket], PublishError::TopicsFull { max: 1 });
+    }
+    assert!(network.node(0).state.accepts_publish());
+}
+
+#[test]
 fn a_message_published_alone_is_given_to_the_first_peer_that_subscribes() {
     let mut network = Network::full_mesh(2, Config::default(), 4);
     let topic = topic("early");

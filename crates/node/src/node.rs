@@ -135,6 +135,7 @@ async fn start_with(
         announce: config.announce.clone(),
         traffic: Arc::clone(&metrics.traffic),
         publishes_refused: 0,
+        subscriptions_refused: 0,
     };
     let tasks = TaskTracker::new();
     let addresses = told_addresses(&config, &listening);
@@ -191,7 +192,11 @@ impl KeptTopics {
     fn of(folder: Option<&Path>) -> Self {
         let mut subscriptions = Subscriptions::default();
         let loaded = folder.map(topics_dump::load).into_iter().flatten();
-        loaded.for_each(|topic| subscriptions.subscribe(topic));
+        for topic in loaded {
+            if subscriptions.has_room_for(&topic) {
+                subscriptions.subscribe(topic);
+            }
+        }
         let topics = watch::Sender::new(subscriptions.plain().clone());
         let failures = Arc::new(AtomicU64::new(0));
         let writer = folder.map(|folder| {

@@ -162,8 +162,13 @@ fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
         ),
         (
             "publishes_refused",
-            "Messages not published: empty or too long.",
+            "Messages not published: empty, too long, or on one topic too many.",
             counters.publishes_refused,
+        ),
+        (
+            "subscriptions_refused",
+            "Topics not subscribed because there were too many.",
+            counters.subscriptions_refused,
         ),
         (
             "traces_dropped",
