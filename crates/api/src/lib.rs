@@ -2,9 +2,12 @@
 //! JSON of a delivered message.
 #![forbid(unsafe_code)]
 
+pub mod command;
 mod delivery;
 mod go_json;
+pub mod handshake;
 pub mod stream_options;
+pub mod topics_query;
 
 /// The sidecar API of a node: package `proto`.
 pub mod sidecar {

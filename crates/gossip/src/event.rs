@@ -142,6 +142,12 @@ pub enum PublishError {
         /// The id of both.
         message: MessageId,
     },
+    /// Publishing joins the topic, and as many are joined as may be.
+    #[error("{max} topics are subscribed; leave one before another can be joined")]
+    TopicsFull {
+        /// [`crate::Limits::topics_max`].
+        max: usize,
+    },
     /// Too much is being published at once; see [`crate::State::accepts_publish`].
     #[error("too much is being published at once; try again when there is room")]
     Busy,

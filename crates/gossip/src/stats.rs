@@ -74,7 +74,7 @@ pub struct Stats {
     pub news_ignored: u64,
     /// Messages known from news only that were given up or pushed out.
     pub repairs_dropped: u64,
-    /// Subscriptions of peers beyond the bound, ignored.
+    /// Subscriptions beyond the bound, own ones and those of peers, ignored.
     pub subscriptions_ignored: u64,
     /// Peers disconnected because they broke a rule.
     pub peers_disconnected: u64,

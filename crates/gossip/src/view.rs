@@ -57,6 +57,11 @@ impl<P: PeerName> View<'_, P> {
         self.state.topics.keys()
     }
 
+    /// Returns whether `topic` is subscribed.
+    pub fn is_subscribed(&self, topic: &Topic) -> bool {
+        self.state.topics.contains_key(topic)
+    }
+
     /// Returns the peers in the mesh of `topic`; none if it is not subscribed.
     pub fn mesh(&self, topic: &Topic) -> impl Iterator<Item = P> {
         self.state.topics.get(topic).into_iter().flat_map(|topic| topic.mesh.iter().copied())

@@ -88,12 +88,54 @@ fn an_equal_payload_is_the_same_message_for_two_minutes() {
 }
 
 #[test]
+fn what_comes_and_is_delivered_is_counted_topic_by_topic_also_after_it_was_left() {
+    let (mut network, blocks) = mesh_of_four(Config::default(), 4);
+    let blobs = topic("blobs");
+    network.subscribe_all(&blobs);
+    network.run_for(SECOND);
+    network.publish(0, &blocks, payload(1, 500));
+    network.publish(1, &blocks, payload(2, 700));
+    network.publish(0, &blobs, payload(3, 9000));
+    network.run_until_delivered(3, SECOND);
+    network.run_for(SECOND);
+    network.input(0, Input::Unsubscribe(blobs.clone()));
+    let mut counted = |topic: &Topic| network.node(0).state.topic_stats()[topic];
+    let of_blocks = counted(&blocks);
+    assert_eq!((of_blocks.delivered, of_blocks.delivered_bytes), (2, 1200));
+    assert!(of_blocks.received >= 1, "its own message came from nobody");
+    assert!(of_blocks.received_bytes >= 700);
+    let of_blobs = counted(&blobs);
+    assert_eq!((of_blobs.delivered, of_blobs.delivered_bytes), (1, 9000));
+    assert_eq!((of_blobs.throttled, of_blobs.rejected), (0, 0));
+}
+
+#[test]
 fn publishing_joins_the_topic_and_delivers_to_the_publisher_itself() {
     let mut network = Network::full_mesh(2, Config::default(), 3);
     let topic = topic("new");
     network.publish(0, &topic, payload(1, 100));
     assert_eq!(network.node(0).payloads(), [payload(1, 100)]);
     assert_eq!(network.node(0).state.view().topics().collect::<Vec<_>>(), [&topic]);
+}
+
+#[test]
+fn a_publish_that_would_join_one_topic_too_many_is_refused_and_others_go_on() {
+    let mut config = Config::default();
+    config.limits.topics_max = 1;
+    let large = config.job_threshold_bytes as usize;
+    let mut network = Network::full_mesh(2, config, 3);
+    let (first, second) = (topic("first"), topic("second"));
+    let raced = network.publish(0, &second, payload(1, large));
+    network.publish(0, &first, payload(2, 100));
+    network.run_for(SECOND);
+    let refused = network.publish(0, &second, payload(3, 100));
+    network.publish(0, &first, payload(4, 100));
+    network.run_for(SECOND);
+    assert_eq!(network.node(0).payloads(), [payload(2, 100), payload(4, 100)]);
+    for ticket in [raced, refused] {
+        assert_eq!(network.node(0).refused[&ticket], PublishError::TopicsFull { max: 1 });
+    }
+    assert!(network.node(0).state.accepts_publish());
 }
 
 #[test]

@@ -50,8 +50,10 @@ pub(crate) struct EventLoop {
     /// Told to peers instead of the addresses listened on, unless empty.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) traffic: Arc<Traffic>,
-    /// Empty and too long ones since the start.
+    /// Empty, too long, or on one topic too many, since the start.
     pub(crate) publishes_refused: u64,
+    /// Beyond the bound on topics, since the start.
+    pub(crate) subscriptions_refused: u64,
 }
 
 /// Publishes that the protocol has not answered yet; it bounds how many it takes.
@@ -206,7 +208,9 @@ impl EventLoop {
             // It had room when it was taken, but others were under way. Nobody is told: it waits.
             PublishError::Busy => return tickets.waiting.push_back(ticket),
             PublishError::Duplicate { .. } => debug!(%topic, %error, "not published again"),
-            PublishError::Empty | PublishError::TooLarge { .. } => {
+            PublishError::Empty
+            | PublishError::TooLarge { .. }
+            | PublishError::TopicsFull { .. } => {
                 self.publishes_refused += 1;
                 warn!(%topic, %error, "not published");
             }
@@ -231,16 +235,8 @@ impl EventLoop {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Subscribe(topic) => {
-                info!(%topic, "subscribe");
-                self.hold(None, topic.clone());
-                self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
-            }
-            Command::Lease { holder, topic } => {
-                info!(%topic, holder, "subscribe");
-                self.hold(Some(holder), topic.clone());
-                self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
-            }
+            Command::Subscribe(topic) => self.subscribe(None, topic),
+            Command::Lease { holder, topic } => self.subscribe(Some(holder), topic),
             Command::Unsubscribe(topic) => {
                 self.subscriptions.unsubscribe(&topic);
                 self.topics.send_replace(self.subscriptions.plain().clone());
@@ -253,6 +249,17 @@ impl EventLoop {
                 let _gone = reply.send(Box::new(self.picture()));
             }
         }
+    }
+
+    fn subscribe(&mut self, holder: Option<String>, topic: Topic) {
+        if !self.subscriptions.has_room_for(&topic) {
+            self.subscriptions_refused += 1;
+            warn!(%topic, holder, "not subscribed: as many topics are as may be");
+            return;
+        }
+        info!(%topic, holder, "subscribe");
+        self.hold(holder, topic.clone());
+        self.swarm.behaviour_mut().pubsub_mut().subscribe(topic);
     }
 
     /// Notes why a topic is subscribed.
@@ -269,11 +276,9 @@ impl EventLoop {
 
     /// A publish joins its topic, unless somebody left it in the meantime.
     fn on_joined_by_publishing(&mut self, topic: &Topic, holder: Option<String>) {
-        if !self.subscriptions.contains(topic) {
-            let joined = self.swarm.behaviour().pubsub().topics();
-            if joined.iter().any(|name| name == topic.as_str()) {
-                self.hold(holder, topic.clone());
-            }
+        let joined = self.swarm.behaviour().pubsub().is_subscribed(topic);
+        if joined && !self.subscriptions.contains(topic) {
+            self.hold(holder, topic.clone());
         }
     }
 
@@ -339,6 +344,7 @@ impl EventLoop {
             connections_denied: limits.denied(),
             connections_failed: self.network.inbound_failures(),
             publishes_refused: self.publishes_refused,
+            subscriptions_refused: self.subscriptions_refused,
             traces_dropped,
             messages_dropped,
             answers_dropped,

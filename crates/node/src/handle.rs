@@ -44,8 +44,10 @@ pub struct Counters {
     pub connections_denied: u64,
     /// Inbound connections that failed before they stood, those above included.
     pub connections_failed: u64,
-    /// Messages not published because they were empty or too long.
+    /// Messages not published because they were empty, too long, or on one topic too many.
     pub publishes_refused: u64,
+    /// Topics not subscribed because there were too many.
+    pub subscriptions_refused: u64,
     /// Trace events given up because readers were slow.
     pub traces_dropped: u64,
     /// Messages given up because readers were slow, per reader.

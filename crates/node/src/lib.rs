@@ -13,8 +13,6 @@ mod grpc;
 mod handle;
 mod health;
 mod http;
-#[doc(hidden)]
-pub mod http_query;
 mod hub;
 mod metrics;
 mod network;

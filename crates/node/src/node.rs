@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use api::sidecar::ResponseType;
+use api::{handshake::Hello, sidecar::ResponseType};
 use futures::StreamExt as _;
 use gossip::Topic;
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, multiaddr::Protocol, swarm::SwarmEvent};
@@ -33,7 +33,6 @@ use crate::{
     metrics::{Metrics, StreamMeter},
     network::{
         Network,
-        handshake::Hello,
         swarm::{self, Behaviour},
     },
     pubsub,
@@ -112,7 +111,8 @@ async fn start_with(
     let own = keypair.public().to_peer_id();
     let (tickets, place) = (tickets(&config).await?, place(&config)?);
     let (sidecar, api) = bind_faces(&config)?;
-    let metrics = Arc::new(Metrics::default());
+    let faces = vec![("sidecar", sidecar.refusals()), ("http", api.refusals())];
+    let metrics = Arc::new(Metrics { faces, ..Metrics::default() });
     let (swarm, listening) = open_network(&config, &keypair, &metrics.streams).await?;
 
     let hub = Arc::new(Hub::new(config.stream_queue_bytes, STREAMS_MAX));
@@ -135,6 +135,7 @@ async fn start_with(
         announce: config.announce.clone(),
         traffic: Arc::clone(&metrics.traffic),
         publishes_refused: 0,
+        subscriptions_refused: 0,
     };
     let tasks = TaskTracker::new();
     let addresses = told_addresses(&config, &listening);
@@ -191,7 +192,11 @@ impl KeptTopics {
     fn of(folder: Option<&Path>) -> Self {
         let mut subscriptions = Subscriptions::default();
         let loaded = folder.map(topics_dump::load).into_iter().flatten();
-        loaded.for_each(|topic| subscriptions.subscribe(topic));
+        for topic in loaded {
+            if subscriptions.has_room_for(&topic) {
+                subscriptions.subscribe(topic);
+            }
+        }
         let topics = watch::Sender::new(subscriptions.plain().clone());
         let failures = Arc::new(AtomicU64::new(0));
         let writer = folder.map(|folder| {

@@ -25,6 +25,8 @@ pub(crate) type Holders = Arc<BTreeSet<String>>;
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     plain: BTreeSet<Topic>,
+    /// How often each topic is held, leases and plain.
+    held: BTreeMap<Topic, usize>,
     leases: BTreeMap<String, Leases>,
     present: Holders,
 }
@@ -40,7 +42,14 @@ struct Leases {
 impl Subscriptions {
     /// Subscribes for good.
     pub(crate) fn subscribe(&mut self, topic: Topic) {
-        self.plain.insert(topic);
+        if self.plain.insert(topic.clone()) {
+            *self.held.entry(topic).or_default() += 1;
+        }
+    }
+
+    /// Returns whether a topic is subscribed or can be.
+    pub(crate) fn has_room_for(&self, topic: &Topic) -> bool {
+        self.held.len() < gossip::Limits::default().topics_max || self.contains(topic)
     }
 
     /// Subscribes for a holder; returns what is to be left to make room for it.
@@ -48,7 +57,9 @@ impl Subscriptions {
         let left = if self.leases.contains_key(holder) { Vec::new() } else { self.make_room() };
         let gone = (!self.present.contains(holder)).then_some(now);
         let leases = self.leases.entry(holder.to_owned()).or_default();
-        leases.topics.insert(topic);
+        if leases.topics.insert(topic.clone()) {
+            *self.held.entry(topic).or_default() += 1;
+        }
         leases.gone = leases.gone.or(gone);
         left
     }
@@ -60,11 +71,12 @@ impl Subscriptions {
             leases.topics.remove(topic);
         }
         self.leases.retain(|_, leases| !leases.topics.is_empty());
+        self.held.remove(topic);
     }
 
     /// Returns whether `topic` is subscribed.
     pub(crate) fn contains(&self, topic: &Topic) -> bool {
-        self.plain.contains(topic) || self.leases.values().any(|l| l.topics.contains(topic))
+        self.held.contains_key(topic)
     }
 
     /// Returns what is subscribed for good.
@@ -92,7 +104,7 @@ impl Subscriptions {
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Topic> {
         let due = |leases: &Leases| leases.gone.is_some_and(|gone| gone + LEASE <= now);
         let ended: Vec<_> = self.leases.extract_if(.., |_, leases| due(leases)).collect();
-        self.no_longer_held(ended.into_iter().flat_map(|(_, leases)| leases.topics))
+        self.let_go(ended.into_iter().flat_map(|(_, leases)| leases.topics))
     }
 
     fn make_room(&mut self) -> Vec<Topic> {
@@ -102,12 +114,21 @@ impl Subscriptions {
         let gone = self.leases.iter().filter_map(|(name, leases)| Some((leases.gone?, name)));
         let Some(name) = gone.min().map(|(_, name)| name.clone()) else { return Vec::new() };
         let topics = self.leases.remove(&name).unwrap_or_default().topics;
-        self.no_longer_held(topics)
+        self.let_go(topics)
     }
 
-    fn no_longer_held(&self, topics: impl IntoIterator<Item = Topic>) -> Vec<Topic> {
-        let topics: BTreeSet<_> = topics.into_iter().collect();
-        topics.into_iter().filter(|topic| !self.contains(topic)).collect()
+    /// Ends one lease of each of `topics`; returns those that nobody holds any more.
+    fn let_go(&mut self, topics: impl IntoIterator<Item = Topic>) -> Vec<Topic> {
+        let mut free = BTreeSet::new();
+        for topic in topics {
+            let Some(held) = self.held.get_mut(&topic) else { continue };
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&topic);
+                free.insert(topic);
+            }
+        }
+        free.into_iter().collect()
     }
 }
 
@@ -129,6 +150,21 @@ mod tests {
         subscriptions.set_present(now, &holders(&["one", "two"]));
         subscriptions.lease(now, "one", topic("a"));
         (subscriptions, now)
+    }
+
+    #[test]
+    fn topics_are_bounded_whoever_holds_them() {
+        let (mut subscriptions, now) = held();
+        let max = gossip::Limits::default().topics_max;
+        for number in 1..max {
+            assert!(subscriptions.has_room_for(&topic(&number.to_string())));
+            subscriptions.subscribe(topic(&number.to_string()));
+        }
+        assert!(!subscriptions.has_room_for(&topic("one more")));
+        assert!(subscriptions.has_room_for(&topic("a")), "it is there");
+        subscriptions.lease(now, "two", topic("1"));
+        subscriptions.unsubscribe(&topic("1"));
+        assert!(subscriptions.has_room_for(&topic("one more")));
     }
 
     #[test]

@@ -131,10 +131,8 @@ async fn the_bootstrap_is_killed_while_messages_flow_and_comes_back_with_its_ide
         command().with("OPTIMUM_PORT", &port).with("BOOTSTRAP_PEERS", neighbour).start().await;
     assert_eq!(again.peer_id, id);
     again.until_peers(3).await;
-    let rejoining = Instant::now();
+    // Its folder keeps the topic, so that it may be in the mesh before there is a reader to see it.
     let mut reader = Reader::subscribed(again.sidecar, TOPIC).await;
-    reader.until_grafted(1).await;
-    println!("back again: in the mesh {:?} after subscribing", rejoining.elapsed());
     let begin = Instant::now();
     for index in 100..110 {
         readers[index % 3].publish(TOPIC, &payload(index as u64, 50_000)).await;

@@ -39,11 +39,19 @@ async fn ten_thousand_topics_are_taken_up_to_the_bound_and_the_node_goes_on() {
         }
     };
     tokio::time::timeout(LIMIT, known).await.expect("1024 topics in time");
-    // One of those that were taken works.
+    // One of those that were taken works, also after a publish that would join one more.
     let mut other = Reader::subscribed(node.sidecar, "topic-0").await;
+    other.publish("one more", &Bytes::from_static(b"refused")).await;
     let sent = Bytes::from_static(b"still here");
     other.publish("topic-0", &sent).await;
     assert_eq!(other.message().await.message, sent);
+    let (_, metrics) = node.http_text("/metrics").await;
+    for (name, value) in [("subscriptions", 10_000 - 1024), ("publishes", 1)] {
+        let line = format!("optimum_node_{name}_refused_total{{");
+        let line = metrics.lines().find(|text| text.starts_with(&line)).expect(name);
+        let counted: f64 = line.rsplit(' ').next().and_then(|v| v.parse().ok()).expect("a number");
+        assert!((counted - f64::from(value)).abs() < 0.5, "{line}");
+    }
     assert_small(&node);
 }
 

@@ -2,6 +2,7 @@
 //! plain test under the stable compiler.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod rlnc_operations;
 pub mod rlnc_shard;
 pub mod state;

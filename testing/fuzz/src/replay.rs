@@ -27,6 +27,19 @@ where
 }
 
 #[test]
+fn the_corpora_of_the_parsers_run() {
+    let replay = |target, parse: fn(&[u8])| {
+        for bytes in corpus(target) {
+            parse(&bytes);
+        }
+    };
+    replay("api_request", crate::api::request);
+    replay("api_metadata", crate::api::metadata);
+    replay("api_query", crate::api::query);
+    replay("api_handshake", crate::api::handshake);
+}
+
+#[test]
 fn the_corpus_of_the_data_decoder_runs() {
     for bytes in corpus("wire_data") {
         crate::wire::data(&bytes);

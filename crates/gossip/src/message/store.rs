@@ -18,6 +18,8 @@ pub(crate) struct Messages<P> {
     open_bytes_by_peer: BTreeMap<P, u64>,
     /// Complete messages in the order they became so.
     retained: BTreeMap<u64, HeaderHash>,
+    /// Where each of them is in that order.
+    places: BTreeMap<HeaderHash, u64>,
     retained_bytes: u64,
     next_retained: u64,
 }
@@ -42,6 +44,7 @@ impl<P: PeerName> Messages<P> {
             open_bytes: 0,
             open_bytes_by_peer: BTreeMap::new(),
             retained: BTreeMap::new(),
+            places: BTreeMap::new(),
             retained_bytes: 0,
             next_retained: 0,
         }
@@ -121,7 +124,9 @@ impl<P: PeerName> Messages<P> {
             }
         }
         if message.is_complete() {
-            self.retained.retain(|_, kept| kept != hash);
+            if let Some(place) = self.places.remove(hash) {
+                self.retained.remove(&place);
+            }
             self.retained_bytes -= message.payload_bytes() + OVERHEAD_BYTES;
         } else {
             self.discharge(&message);
@@ -145,6 +150,7 @@ impl<P: PeerName> Messages<P> {
 
     fn retain(&mut self, hash: HeaderHash, payload_bytes: u64) {
         self.retained.insert(self.next_retained, hash);
+        self.places.insert(hash, self.next_retained);
         self.next_retained += 1;
         self.retained_bytes += payload_bytes + OVERHEAD_BYTES;
     }

@@ -76,7 +76,7 @@ impl<P: PeerName> State<P> {
         if self.topics.contains_key(topic) {
             return;
         }
-        if self.topics.len() >= self.config.limits.topics_max {
+        if !self.has_room_for_topic() {
             self.stats.subscriptions_ignored += 1;
             return;
         }
@@ -90,6 +90,11 @@ impl<P: PeerName> State<P> {
             self.tell_control_ready(peer);
         }
         self.maintain_mesh(now, topic);
+    }
+
+    /// Returns whether one more topic can be joined.
+    pub(super) fn has_room_for_topic(&self) -> bool {
+        self.topics.len() < self.config.limits.topics_max
     }
 
     pub(super) fn unsubscribe(&mut self, now: Instant, topic: &Topic) {

@@ -30,8 +30,11 @@ impl<P: PeerName> State<P> {
         if bytes > max {
             return self.refuse_publish(ticket, topic, PublishError::TooLarge { bytes, max });
         }
+        if !self.topics.contains_key(&topic) && !self.has_room_for_topic() {
+            let max = self.config.limits.topics_max;
+            return self.refuse_publish(ticket, topic, PublishError::TopicsFull { max });
+        }
         if !self.accepts_publish() {
-            self.publish_waits = true;
             return self.refuse_publish(ticket, topic, PublishError::Busy);
         }
         self.publishing_bytes += bytes;
@@ -61,9 +64,16 @@ impl<P: PeerName> State<P> {
             let error = PublishError::Duplicate { message: id };
             return self.refuse_publish(ticket, topic, error);
         }
+        if !self.topics.contains_key(&topic) {
+            // Others took the room while this was being hashed.
+            self.publishing_bytes -= bytes;
+            let max = self.config.limits.topics_max;
+            return self.refuse_publish(ticket, topic, PublishError::TopicsFull { max });
+        }
         let Some(message) = self.own_message(now, &topic, &payload, published_unix_ns, id) else {
             self.publishing_bytes -= bytes;
-            return self.refuse_publish(ticket, topic, PublishError::Busy);
+            let max = self.config.message_bytes_max;
+            return self.refuse_publish(ticket, topic, PublishError::TooLarge { bytes, max });
         };
         let hash = message.hash;
         self.messages.publish(message);
@@ -78,7 +88,7 @@ impl<P: PeerName> State<P> {
     }
 
     /// Signs a header and makes the publisher's shards. `None` when the payload has no shape, which
-    /// the configuration rules out, or when the topic could not be joined.
+    /// the configuration rules out.
     fn own_message(
         &mut self,
         now: Instant,
@@ -87,7 +97,6 @@ impl<P: PeerName> State<P> {
         published_unix_ns: u64,
         id: MessageId,
     ) -> Option<Message<P>> {
-        self.topics.get(topic)?;
         let shape = Shape::for_payload(payload.len() as u64, self.config.shard_factor).ok()?;
         let encoder = Encoder::new(shape, payload.clone()).ok()?;
         let header = Header {
@@ -201,6 +210,8 @@ impl<P: PeerName> State<P> {
 
     pub(super) fn refuse_publish(&mut self, ticket: u64, topic: Topic, error: PublishError) {
         self.stats.publish_refused += 1;
+        // Who is told to come again is told when.
+        self.publish_waits |= error == PublishError::Busy;
         self.outbox.push(Output::PublishRefused { ticket, topic, error });
     }
 }

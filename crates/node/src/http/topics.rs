@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::topics_query::{self, TopicsQuery};
 use axum::{
     extract::{RawQuery, State},
     http::StatusCode,
@@ -14,11 +15,7 @@ use super::{
     Pages,
     answer::{self, Failure},
 };
-use crate::{
-    handle::PeerStatus,
-    http_query::{self, TopicsQuery},
-    picture::Picture,
-};
+use crate::{handle::PeerStatus, picture::Picture};
 
 /// Topics and who subscribed them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +54,7 @@ struct Subscriber {
     (status = 503, description = "The node is shutting down", body = Failure),
 ))]
 pub(super) async fn page(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
-    let wanted = match http_query::topics(query.as_deref().unwrap_or_default()) {
+    let wanted = match topics_query::parse(query.as_deref().unwrap_or_default()) {
         Ok(wanted) => wanted,
         Err(error) => return answer::failure(StatusCode::BAD_REQUEST, error),
     };

@@ -12,6 +12,7 @@ use std::sync::{
 };
 
 pub(crate) use page::page;
+use service::listener::Refusals;
 pub(crate) use sidecar::{MeteredService, SidecarMeter};
 pub(crate) use streams::{Metered, StreamMeter};
 pub(crate) use traffic::Traffic;
@@ -23,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) streams: Arc<StreamMeter>,
     pub(crate) sidecar: Arc<SidecarMeter>,
     pub(crate) http: Arc<HttpCounters>,
+    /// What the listeners of the faces did not take, by the name of the face.
+    pub(crate) faces: Vec<(&'static str, Arc<Refusals>)>,
 }
 
 /// What the HTTP face counts.

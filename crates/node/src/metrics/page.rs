@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use service::{
     geo::Place,
+    listener::Refusals,
     metrics::{Families, Labels, OTHER},
     process,
 };
@@ -161,8 +162,13 @@ fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
         ),
         (
             "publishes_refused",
-            "Messages not published: empty or too long.",
+            "Messages not published: empty, too long, or on one topic too many.",
             counters.publishes_refused,
+        ),
+        (
+            "subscriptions_refused",
+            "Topics not subscribed because there were too many.",
+            counters.subscriptions_refused,
         ),
         (
             "traces_dropped",
@@ -203,6 +209,7 @@ fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
     ] {
         families.counter(format!("optimum_node_{name}_total"), help, value);
     }
+    faces(families, metrics);
     families.gauge(
         "optimum_node_streams",
         "Streams of readers that are open.",
@@ -211,6 +218,25 @@ fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
     for (name, help, value) in &picture.own_counters {
         families.counter(format!("optimum_node_gossip_{name}_total"), help, *value);
     }
+}
+
+/// What the listeners of sidecar and HTTP API did not take.
+fn faces(families: &mut Families, metrics: &Metrics) {
+    let samples = |count: fn(&Refusals) -> u64| {
+        let face = |face: &str| vec![("face", face.to_owned())];
+        let samples = metrics.faces.iter().map(|(name, counted)| (face(name), count(counted)));
+        samples.collect::<Vec<_>>()
+    };
+    families.counters(
+        "optimum_node_face_connections_refused_total",
+        "Connections of clients closed at once: too many were open.",
+        samples(Refusals::beyond_bound),
+    );
+    families.counters(
+        "optimum_node_face_tls_failures_total",
+        "Connections of clients that did not agree on TLS in time.",
+        samples(Refusals::without_tls),
+    );
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ impl Traffic {
             PublishError::Empty => "empty",
             PublishError::TooLarge { .. } => "too_large",
             PublishError::Duplicate { .. } => "duplicate",
+            PublishError::TopicsFull { .. } => "topics_full",
             PublishError::Busy => "busy",
         };
         self.with(|inner| {

@@ -9,12 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::handshake::{Answer, Hello, check};
 use libp2p::{
     PeerId, StreamProtocol,
     request_response::{Config, ProtocolSupport, json},
 };
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 /// Our own protocol id: what the wire carries is not the original's.
 pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/open-optimump2p/handshake/1");
@@ -27,75 +26,6 @@ const REFUSED_GRACE: Duration = Duration::from_secs(2);
 
 /// The longest message of the handshake in bytes.
 const MESSAGE_BYTES_MAX: u64 = 4096;
-
-/// What a node says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hello {
-    /// `CLUSTER_ID`, trimmed; empty when not set.
-    #[serde(default)]
-    pub(crate) cluster_id: String,
-    /// `NODE_MODE`.
-    #[serde(default)]
-    pub(crate) mode: String,
-    /// `OPTIMUM_PROFILE`.
-    #[serde(default)]
-    pub(crate) profile: String,
-    /// Versions of the gossip protocol spoken.
-    #[serde(default)]
-    pub(crate) versions: Vec<u32>,
-    /// The longest message taken, in bytes.
-    #[serde(default)]
-    pub(crate) max_message_bytes: u64,
-    /// The version of the program, for logs only.
-    #[serde(default)]
-    pub(crate) software: String,
-}
-
-/// The answer to a [`Hello`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Answer {
-    /// What the answering node says of itself.
-    #[serde(flatten)]
-    pub(crate) hello: Hello,
-    /// Why the peer is not admitted; absent when it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) refused: Option<String>,
-}
-
-/// Why a peer is not admitted.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Refusal {
-    #[error("handshake cluster ID does not match: {ours:?} here, {theirs:?} at the peer")]
-    Cluster { ours: String, theirs: String },
-    #[error("node mode does not match: {ours:?} here, {theirs:?} at the peer")]
-    Mode { ours: String, theirs: String },
-    #[error("protocol profile does not match: {ours:?} here, {theirs:?} at the peer")]
-    Profile { ours: String, theirs: String },
-    #[error("no common version of the gossip protocol: {ours:?} here, {theirs:?} at the peer")]
-    Version { ours: Vec<u32>, theirs: Vec<u32> },
-}
-
-/// Returns why `theirs` cannot take part with `ours`. Symmetrical: both sides come to the same.
-pub(crate) fn check(ours: &Hello, theirs: &Hello) -> Result<(), Refusal> {
-    let pair = |a: &String, b: &String| (a.clone(), b.clone());
-    if ours.cluster_id.trim() != theirs.cluster_id.trim() {
-        let (ours, theirs) = pair(&ours.cluster_id, &theirs.cluster_id);
-        return Err(Refusal::Cluster { ours, theirs });
-    }
-    if ours.mode != theirs.mode {
-        let (ours, theirs) = pair(&ours.mode, &theirs.mode);
-        return Err(Refusal::Mode { ours, theirs });
-    }
-    if ours.profile != theirs.profile {
-        let (ours, theirs) = pair(&ours.profile, &theirs.profile);
-        return Err(Refusal::Profile { ours, theirs });
-    }
-    if !ours.versions.iter().any(|version| theirs.versions.contains(version)) {
-        let (ours, theirs) = (ours.versions.clone(), theirs.versions.clone());
-        return Err(Refusal::Version { ours, theirs });
-    }
-    Ok(())
-}
 
 /// The stream protocol.
 pub(crate) type Behaviour = json::Behaviour<Hello, Answer>;
@@ -316,15 +246,6 @@ mod tests {
     }
 
     #[test]
-    fn unset_on_both_sides_is_equal_and_blanks_around_an_id_do_not_count() {
-        let unset = Hello { cluster_id: String::new(), ..hello() };
-        assert_eq!(check(&unset, &unset), Ok(()));
-        assert!(check(&unset, &hello()).is_err());
-        let blanks = Hello { cluster_id: " a\n".into(), ..hello() };
-        assert_eq!(check(&blanks, &hello()), Ok(()));
-    }
-
-    #[test]
     fn the_reason_of_the_other_side_is_told_on_this_one() {
         let mut handshakes = Handshakes::new(hello());
         let (now, peer) = (Instant::now(), PeerId::random());
@@ -332,17 +253,5 @@ mod tests {
         let answer = Answer { hello: hello(), refused: Some("too many".into()) };
         let verdict = handshakes.on_answer(now, peer, answer);
         assert_eq!(verdict, Verdict::Refuse("the peer refused this node: too many".into()));
-    }
-
-    #[test]
-    fn messages_are_flat_json_and_unknown_keys_are_ignored() {
-        let answer = Answer { hello: hello(), refused: None };
-        let text = serde_json::to_string(&answer).expect("serialises");
-        assert!(text.starts_with(r#"{"cluster_id":"a","mode":"optimum","#), "{text}");
-        assert!(!text.contains("refused"));
-        let more = r#"{"cluster_id":"a","jwt_token":"x","commit_hash":"y"}"#;
-        let theirs: Hello = serde_json::from_str(more).expect("parses");
-        assert_eq!(theirs.cluster_id, "a");
-        assert!(matches!(check(&hello(), &theirs), Err(Refusal::Mode { .. })));
     }
 }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::handshake::{Answer, Hello};
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify, kad, ping, request_response,
     swarm::{
@@ -27,7 +28,7 @@ use crate::{
     pubsub::{self, Pubsub as _},
 };
 use bootstrap::{BootstrapPeer, Redial};
-use handshake::{Handshakes, Hello, Verdict};
+use handshake::{Handshakes, Verdict};
 use limits::Denied;
 use peers::Peers;
 use swarm::{Behaviour, BehaviourEvent};
@@ -279,7 +280,7 @@ impl Network {
         &mut self,
         now: Instant,
         swarm: &mut Swarm<Behaviour>,
-        event: request_response::Event<Hello, handshake::Answer>,
+        event: request_response::Event<Hello, Answer>,
     ) {
         use request_response::{Event, Message, OutboundFailure};
         match event {

@@ -140,8 +140,12 @@ pub(crate) trait Pubsub {
     /// Lets a peer take part.
     fn admit(&mut self, peer: PeerId);
 
-    /// Subscribes a topic; a second time changes nothing.
+    /// Subscribes a topic; a second time changes nothing. Beyond [`gossip::Limits::topics_max`] it
+    /// is ignored.
     fn subscribe(&mut self, topic: Topic);
+
+    /// Returns whether a topic is subscribed.
+    fn is_subscribed(&self, topic: &Topic) -> bool;
 
     /// Ends a subscription.
     fn unsubscribe(&mut self, topic: Topic);
@@ -197,6 +201,10 @@ impl Pubsub for Behaviour {
 
     fn subscribe(&mut self, topic: Topic) {
         whichever!(self, protocol => protocol.subscribe(topic));
+    }
+
+    fn is_subscribed(&self, topic: &Topic) -> bool {
+        whichever!(self, protocol => protocol.is_subscribed(topic))
     }
 
     fn unsubscribe(&mut self, topic: Topic) {

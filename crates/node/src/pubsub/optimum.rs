@@ -61,6 +61,10 @@ impl Pubsub for Behaviour {
         Self::subscribe(self, topic);
     }
 
+    fn is_subscribed(&self, topic: &Topic) -> bool {
+        self.view().is_subscribed(topic)
+    }
+
     fn unsubscribe(&mut self, topic: Topic) {
         Self::unsubscribe(self, topic);
     }
@@ -167,7 +171,7 @@ fn topic_counters((topic, stats): (&Topic, &gossip::TopicStats)) -> (String, Top
 fn own_counters(stats: &gossip::Stats) -> Vec<OwnCounter> {
     vec![
         ("published", "Own messages published.", stats.published),
-        ("publish_refused", "Own messages refused: empty, too large, duplicate or busy.", stats.publish_refused),
+        ("publish_refused", "Own messages refused: empty, too large, duplicate, on one topic too many, or busy.", stats.publish_refused),
         ("published_without_peers", "Own messages that went out of retention without a topic peer to send them to.", stats.published_without_peers),
         ("delivered", "Messages delivered to the application, own ones included.", stats.delivered),
         ("delivered_bytes", "Bytes of messages delivered to the application.", stats.delivered_bytes),
@@ -201,7 +205,7 @@ fn own_counters(stats: &gossip::Stats) -> Vec<OwnCounter> {
         ("pulls_ignored", "Pulls beyond a bound, ignored.", stats.pulls_ignored),
         ("news_ignored", "News (IHAVE entries) beyond a bound, ignored.", stats.news_ignored),
         ("repairs_dropped", "Messages known from news only that were given up or pushed out.", stats.repairs_dropped),
-        ("subscriptions_ignored", "Subscriptions of peers beyond the bound, ignored.", stats.subscriptions_ignored),
+        ("subscriptions_ignored", "Subscriptions beyond the bound, own ones and those of peers, ignored.", stats.subscriptions_ignored),
         ("peers_disconnected", "Peers disconnected because they broke a rule.", stats.peers_disconnected),
         ("control_backlogs", "Peers disconnected because they did not read their control stream.", stats.control_backlogs),
         ("peers_graylisted", "Times that a peer's score fell so low that it is kept out of meshes.", stats.peers_graylisted),

@@ -7,7 +7,10 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,7 +30,7 @@ use tracing::{debug, warn};
 
 use socket::Socket;
 
-/// Connections of one face at once. One more is closed at once, counted in the log.
+/// Connections of one face at once. One more is closed at once, and counted.
 const CONNECTIONS_MAX: usize = 1024;
 
 /// How long accepting pauses when the process has no file descriptors left.
@@ -51,12 +54,32 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
+/// What became of connections that a listener did not hand out.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    beyond_bound: AtomicU64,
+    without_tls: AtomicU64,
+}
+
+impl Refusals {
+    /// Returns how many connections were closed at once, since too many were open.
+    pub fn beyond_bound(&self) -> u64 {
+        self.beyond_bound.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because their client did not agree on TLS in time.
+    pub fn without_tls(&self) -> u64 {
+        self.without_tls.load(Ordering::Relaxed)
+    }
+}
+
 /// A bound listener with a bound on its connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     permits: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
     tls: Option<Arc<ServerConfig>>,
     /// Clients that agree on TLS. Each holds one of the permits, so these are bounded with them.
     handshakes: JoinSet<io::Result<(Connection, SocketAddr)>>,
@@ -88,7 +111,8 @@ impl Listener {
         let socket = bound.map_err(error)?;
         let address = socket.local_addr().map_err(error)?;
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Ok(Self { socket, address, permits, tls: None, handshakes: JoinSet::new() })
+        let refusals = Arc::default();
+        Ok(Self { socket, address, permits, refusals, tls: None, handshakes: JoinSet::new() })
     }
 
     /// Speaks TLS from here on, if there is anything to speak it with.
@@ -102,6 +126,11 @@ impl Listener {
         self.address
     }
 
+    /// Returns the counters of what is not handed out.
+    pub fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
+    }
+
     /// Returns the next connection within the bound. One that agrees on TLS keeps no other waiting.
     pub async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
@@ -110,10 +139,12 @@ impl Listener {
                 Some(agreed) = self.handshakes.join_next() => match agreed {
                     Ok(Ok(connection)) => return connection,
                     Ok(Err(error)) => {
+                        self.refusals.without_tls.fetch_add(1, Ordering::Relaxed);
                         debug!(%error, port = self.address.port(), "a client did not agree on TLS");
                         continue;
                     }
                     Err(error) => {
+                        self.refusals.without_tls.fetch_add(1, Ordering::Relaxed);
                         warn!(%error, port = self.address.port(), "a TLS handshake failed");
                         continue;
                     }
@@ -137,6 +168,7 @@ impl Listener {
 
     fn admit(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            self.refusals.beyond_bound.fetch_add(1, Ordering::Relaxed);
             warn!(%from, port = self.address.port(), "{CONNECTIONS_MAX} connections are open; one more is closed");
             return None;
         };
@@ -345,5 +377,40 @@ mod tests {
         let mut read = [0; 5];
         server.read_exact(&mut read).await.expect("read");
         assert_eq!(&read, b"hello");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_no_tls_is_counted() {
+        let (mut listener, connector) = with_tls();
+        let (address, refusals) = (listener.address(), listener.refusals());
+        let mut noise = TcpStream::connect(address).await.expect("connects");
+        noise.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+        let client = async {
+            // It is told that it is not understood, then the connection ends.
+            let mut answer = Vec::new();
+            noise.read_to_end(&mut answer).await.expect("an end");
+            connect(connector, address).await
+        };
+        let (_client, _accepted) = tokio::join!(client, listener.accept());
+        assert_eq!((refusals.without_tls(), refusals.beyond_bound()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_bound_is_closed_and_counted() {
+        let loopback = Some(Ipv4Addr::LOCALHOST.into());
+        let mut listener = Listener::bind(loopback, 0, "API_PORT").expect("a free port");
+        let (address, refusals) = (listener.address(), listener.refusals());
+        listener.permits.forget_permits(CONNECTIONS_MAX - 1);
+        let _first = TcpStream::connect(address).await.expect("connects");
+        let (held, _) = listener.accept().await;
+        let mut beyond = TcpStream::connect(address).await.expect("connects");
+        let closed = async {
+            let mut nothing = Vec::new();
+            beyond.read_to_end(&mut nothing).await.expect("an end");
+            drop(held);
+            TcpStream::connect(address).await.expect("connects")
+        };
+        let (_next, _accepted) = tokio::join!(closed, listener.accept());
+        assert_eq!((refusals.beyond_bound(), refusals.without_tls()), (1, 0));
     }
 }

@@ -25,9 +25,13 @@ impl Drop for Process {
 /// Returns the time from the start of the process until all nodes run, and from there until each
 /// has the mesh it needs.
 pub(crate) fn mesh_times() -> Result<(Duration, Duration)> {
+    // Ours, since the process is killed before it could remove its own.
+    let folder = tempfile::tempdir().context("make a temporary folder for identities")?;
     let begin = Instant::now();
     let child = Command::new(e2e::program("devnet"))
         .args(["--nodes", &NODES.to_string(), "--base-port", "0", "--json"])
+        .arg("--data")
+        .arg(folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

@@ -48,6 +48,7 @@ pub(crate) struct Behaviour {
     admitted: BTreeSet<PeerId>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
     topics: BTreeMap<Topic, TopicCounters>,
+    topics_max: usize,
     delivered: Delivered,
     /// Messages that a peer brought and that the library has not let pass yet.
     arrivals: BTreeMap<MessageId, (PeerId, Topic)>,
@@ -79,6 +80,7 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
         admitted: BTreeSet::new(),
         connections: HashMap::new(),
         topics: BTreeMap::new(),
+        topics_max: gossip::Limits::default().topics_max,
         delivered: Delivered::new(SEEN_TTL, DELIVERED_MAX),
         arrivals: BTreeMap::new(),
         kept: Kept::default(),
@@ -104,6 +106,9 @@ impl Pubsub for Behaviour {
     }
 
     fn subscribe(&mut self, topic: Topic) {
+        if !self.has_room_for(&topic) {
+            return warn!(%topic, "not subscribed: as many topics are as may be");
+        }
         match self.inner.subscribe(&IdentTopic::new(topic.as_str())) {
             Ok(true) => {
                 self.topics.entry(topic.clone()).or_default();
@@ -115,6 +120,10 @@ impl Pubsub for Behaviour {
         }
     }
 
+    fn is_subscribed(&self, topic: &Topic) -> bool {
+        self.topics.contains_key(topic)
+    }
+
     fn unsubscribe(&mut self, topic: Topic) {
         if self.inner.unsubscribe(&IdentTopic::new(topic.as_str())) {
             self.topics.remove(&topic);
@@ -124,9 +133,9 @@ impl Pubsub for Behaviour {
 
     fn publish(&mut self, publish: gossip::Publish) {
         let gossip::Publish { ticket, topic, payload, published_unix_ns } = publish;
-        self.subscribe(topic.clone());
-        let event = match self.check(&payload) {
+        let event = match self.check(&topic, &payload) {
             Ok(message) => {
+                self.subscribe(topic.clone());
                 self.send(topic.clone(), &payload);
                 let published = Event::Published { ticket, message, topic: topic.clone() };
                 self.tell(published);
@@ -187,14 +196,22 @@ impl Pubsub for Behaviour {
 }
 
 impl Behaviour {
-    /// Returns the id of a payload that may be published.
-    fn check(&mut self, payload: &Bytes) -> Result<MessageId, PublishError> {
+    /// Returns whether a topic is joined or can be.
+    fn has_room_for(&self, topic: &Topic) -> bool {
+        self.topics.len() < self.topics_max || self.topics.contains_key(topic)
+    }
+
+    /// Returns the id of a payload that may be published on `topic`.
+    fn check(&mut self, topic: &Topic, payload: &Bytes) -> Result<MessageId, PublishError> {
         let (bytes, max) = (payload.len() as u64, self.payload_bytes_max);
         if payload.is_empty() {
             return Err(PublishError::Empty);
         }
         if bytes > max {
             return Err(PublishError::TooLarge { bytes, max });
+        }
+        if !self.has_room_for(topic) {
+            return Err(PublishError::TopicsFull { max: self.topics_max });
         }
         let message = message_id(payload);
         self.delivered.expire(Instant::now());

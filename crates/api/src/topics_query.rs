@@ -28,7 +28,7 @@ pub enum QueryError {
 /// # Errors
 ///
 /// Returns [`QueryError`] for wrong encoding or a wrong value.
-pub fn topics(query: &str) -> Result<TopicsQuery, QueryError> {
+pub fn parse(query: &str) -> Result<TopicsQuery, QueryError> {
     let mut wanted = TopicsQuery::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -75,16 +75,16 @@ mod tests {
     #[test]
     fn names_and_values_are_decoded_and_the_last_counts() {
         let wanted = TopicsQuery { topic: Some("a b/ü".to_owned()), nodeinfo: true };
-        assert_eq!(topics("topic=x&to%70ic=a+b%2F%c3%BC&nodeinfo=true&other"), Ok(wanted));
-        assert_eq!(topics(""), Ok(TopicsQuery::default()));
-        assert_eq!(topics("topic=&nodeinfo"), Ok(TopicsQuery::default()));
+        assert_eq!(parse("topic=x&to%70ic=a+b%2F%c3%BC&nodeinfo=true&other"), Ok(wanted));
+        assert_eq!(parse(""), Ok(TopicsQuery::default()));
+        assert_eq!(parse("topic=&nodeinfo"), Ok(TopicsQuery::default()));
     }
 
     #[test]
     fn wrong_encoding_and_wrong_values_are_refused() {
         for query in ["topic=%", "topic=%4", "%zz", "topic=%ff", "topic=%+1"] {
-            assert_eq!(topics(query), Err(QueryError::Encoding), "{query}");
+            assert_eq!(parse(query), Err(QueryError::Encoding), "{query}");
         }
-        assert_eq!(topics("nodeinfo=yes"), Err(QueryError::NodeInfo("yes".to_owned())));
+        assert_eq!(parse("nodeinfo=yes"), Err(QueryError::NodeInfo("yes".to_owned())));
     }
 }
