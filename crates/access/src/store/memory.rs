@@ -102,16 +102,21 @@ impl Memory {
         Some(number)
     }
 
-    /// Notes that nobody knows whether a claim was made.
+    /// Returns the number of a claim that this proxy has.
+    pub(super) fn claim_number(&self, id: &MessageId, now: Instant) -> Option<u64> {
+        self.claims.get(id, now).map(|held| held.number)
+    }
+
+    /// Notes that nobody knows whether a claim is there.
     pub(super) fn doubt(&mut self, id: &MessageId, now: Instant) {
         if let Some(held) = self.claims.get_mut(id, now) {
             held.state = ClaimState::Unsure;
         }
     }
 
-    /// Forgets a claim, and returns its number.
-    pub(super) fn release(&mut self, id: &MessageId) -> Option<u64> {
-        self.claims.remove(id).map(|held| held.number)
+    /// Forgets a claim.
+    pub(super) fn release(&mut self, id: &MessageId) {
+        self.claims.remove(id);
     }
 
     pub(super) fn subscribe(
@@ -195,7 +200,8 @@ mod tests {
         let first = memory.claim(&ID, TTL, now).expect("the first");
         assert_eq!(memory.claim(&ID, TTL, now + TTL / 2), None);
         assert_ne!(memory.claim(&ID, TTL, now + TTL), Some(first), "another claim");
-        memory.release(&ID).expect("held");
+        memory.release(&ID);
+        assert_eq!(memory.claim_number(&ID, now + TTL), None);
         assert!(memory.claim(&ID, TTL, now + TTL).is_some());
     }
 

@@ -209,9 +209,14 @@ impl Store {
 
     /// Gives a claim of this proxy up, because the message could not be published after all.
     pub async fn release(&self, id: &MessageId) {
-        let Some(number) = self.memory().release(id) else { return };
-        // Where Redis is away the claim ends with its time.
-        let _ = self.ask(async |redis| redis.release(id, number).await).await;
+        let Some(number) = self.memory().claim_number(id, now()) else { return };
+        // Until Redis says that it is gone it may be there: then the next claim here is the same one.
+        let mut doubt = Doubt { store: self, id, is_settled: false };
+        let released = self.ask(async |redis| redis.release(id, number).await).await;
+        if self.shared.is_none() || released == Ok(Some(())) {
+            doubt.is_settled = true;
+            self.memory().release(id);
+        }
     }
 
     /// Adds a topic to a client's, or changes its threshold; all of them hold for `ttl` from now.
@@ -350,7 +355,7 @@ impl Shared {
     }
 }
 
-/// Doubts a claim to which there was no answer, also when the call is dropped halfway.
+/// Doubts a claim about which there was no answer, also when the call is dropped halfway.
 struct Doubt<'a> {
     store: &'a Store,
     id: &'a MessageId,

@@ -237,6 +237,14 @@ async fn a_redis_that_does_not_answer_holds_nobody_up_and_a_claim_in_doubt_is_ma
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::Taken));
     let other = server.store(OnFailure::Closed);
     assert_eq!(other.claim(&ID, TTL).await, Ok(Claim::Taken));
+
+    server.signal("STOP");
+    store.release(&ID).await;
+    server.signal("CONT");
+    until_it_is_back(&store).await;
+    // Whether it was released or not: it is claimed once.
+    assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
+    assert_eq!(other.claim(&ID, TTL).await, Ok(Claim::Taken));
 }
 
 #[tokio::test]
