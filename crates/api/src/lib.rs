@@ -6,6 +6,7 @@ pub mod command;
 mod delivery;
 mod go_json;
 pub mod handshake;
+pub mod rest;
 pub mod stream_options;
 pub mod topics_query;
 
