@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::go_duration;
 use thiserror::Error;
 use token::Client;
 
@@ -127,13 +128,7 @@ fn seconds(duration: Duration) -> u64 {
 
 /// Writes a duration in whole seconds the way Go programs do: `1h2m3s`.
 fn written(duration: Duration) -> String {
-    let all = seconds(duration);
-    let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
-    }
+    go_duration::written(Duration::from_secs(seconds(duration)))
 }
 
 #[cfg(test)]

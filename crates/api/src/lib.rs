@@ -4,8 +4,10 @@
 
 pub mod command;
 mod delivery;
+pub mod go_duration;
 mod go_json;
 pub mod handshake;
+mod notice;
 pub mod rest;
 pub mod stream_options;
 pub mod topics_query;
@@ -59,4 +61,5 @@ pub mod trace {
 
 pub use delivery::{Delivery, DeliveryError};
 pub use go_json::trace_event_json;
+pub use notice::Notice;
 pub use stream_options::{StreamOptions, StreamOptionsError};

@@ -16,7 +16,8 @@ pub const PAYLOADS: &str = "x-optimum-payloads";
 /// A name that holds the topics subscribed on this stream; they are left a while after the last
 /// stream of that name closed.
 pub const HOLDER: &str = "x-optimum-holder";
-/// `on` or `off` (default): responses of type `Unknown` that tell what this stream lost.
+/// `on` or `off` (default): responses of type `Unknown` that tell what this stream lost and which of
+/// its messages were refused ([`crate::Notice`]).
 pub const LOSSES: &str = "x-optimum-losses";
 
 /// Topics that one stream may name.

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
+use api::go_duration;
+
 use crate::go_text;
 
 /// The flags of one program.
@@ -65,7 +67,7 @@ impl Flags {
     /// Adds a flag that takes a duration such as `1m30s`.
     #[must_use]
     pub fn duration(self, name: &'static str, default: Duration, usage: &'static str) -> Self {
-        self.add(name, Kind::Duration, go_text::duration(default), usage)
+        self.add(name, Kind::Duration, go_duration::written(default), usage)
     }
 
     fn add(mut self, name: &'static str, kind: Kind, default: String, usage: &'static str) -> Self {
@@ -155,7 +157,7 @@ impl Kind {
         match self {
             Self::Text => true,
             Self::Integer => value.parse::<i64>().is_ok(),
-            Self::Duration => go_text::parse_duration(value).is_some(),
+            Self::Duration => go_duration::parse(value).is_some(),
         }
     }
 
@@ -181,7 +183,7 @@ impl Parsed {
 
     /// Returns the value of a duration flag; negative ones are 0, as is that of no such flag.
     pub fn duration(&self, name: &str) -> Duration {
-        go_text::parse_duration(self.text(name)).unwrap_or_default()
+        go_duration::parse(self.text(name)).unwrap_or_default()
     }
 }
 

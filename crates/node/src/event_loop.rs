@@ -216,20 +216,21 @@ impl EventLoop {
             }
         }
         self.traffic.not_published(topic.as_str(), &error);
-        match tickets.open.remove(&ticket).map(|pending| pending.reply_to) {
-            Some(ReplyTo::Stream(stream)) => {
+        let Some(Pending { reply_to, payload, .. }) = tickets.open.remove(&ticket) else { return };
+        match reply_to {
+            ReplyTo::Stream(stream) => {
                 if let PublishError::Duplicate { message } = error {
                     // For its publisher an equal message is as good as published.
                     let unix_ns = unix_ns();
                     self.fanout.send(News::Repeated { stream, message, topic, unix_ns });
                 } else {
+                    self.fanout.send(News::Refused { stream, payload, error: error.to_string() });
                     self.hub.release(stream);
                 }
             }
-            Some(ReplyTo::Caller(reply)) => {
+            ReplyTo::Caller(reply) => {
                 let _gone = reply.send(Err(error));
             }
-            None => {}
         }
     }
 
@@ -241,6 +242,11 @@ impl EventLoop {
                 self.subscriptions.unsubscribe(&topic);
                 self.topics.send_replace(self.subscriptions.plain().clone());
                 self.leave(topic, "asked for");
+            }
+            Command::Release { holder, topic } => {
+                if self.subscriptions.release(&holder, &topic) {
+                    self.leave(topic, "its last holder let it go");
+                }
             }
             Command::Status(reply) => {
                 let _gone = reply.send(self.status());

@@ -83,6 +83,11 @@ pub(crate) enum Command {
         topic: Topic,
     },
     Unsubscribe(Topic),
+    /// End the lease of one holder.
+    Release {
+        holder: String,
+        topic: Topic,
+    },
     Status(oneshot::Sender<Status>),
     Picture(oneshot::Sender<Box<Picture>>),
 }
@@ -152,6 +157,11 @@ impl Handle {
     /// Returns [`Closed`] when the node is shutting down.
     pub async fn unsubscribe(&self, topic: Topic) -> Result<(), Closed> {
         self.commands.send(Command::Unsubscribe(topic)).await.map_err(|_| Closed)
+    }
+
+    /// Ends one holder's lease of a topic.
+    pub(crate) async fn release(&self, holder: String, topic: Topic) -> Result<(), Closed> {
+        self.commands.send(Command::Release { holder, topic }).await.map_err(|_| Closed)
     }
 
     /// Returns a picture of the node.

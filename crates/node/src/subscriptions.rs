@@ -64,6 +64,18 @@ impl Subscriptions {
         left
     }
 
+    /// Ends one holder's lease; returns whether nobody holds the topic any more.
+    pub(crate) fn release(&mut self, holder: &str, topic: &Topic) -> bool {
+        let Some(leases) = self.leases.get_mut(holder) else { return false };
+        if !leases.topics.remove(topic) {
+            return false;
+        }
+        if leases.topics.is_empty() {
+            self.leases.remove(holder);
+        }
+        !self.let_go([topic.clone()]).is_empty()
+    }
+
     /// Ends a subscription, whoever holds it.
     pub(crate) fn unsubscribe(&mut self, topic: &Topic) {
         self.plain.remove(topic);
@@ -218,6 +230,20 @@ mod tests {
         assert!(!subscriptions.contains(&topic("a")));
         subscriptions.set_present(now, &holders(&[]));
         assert_eq!(subscriptions.next_deadline(), None);
+    }
+
+    #[test]
+    fn who_lets_a_topic_go_takes_it_from_nobody_else() {
+        let (mut subscriptions, now) = held();
+        subscriptions.lease(now, "two", topic("a"));
+        assert!(!subscriptions.release("one", &topic("a")), "the other holds it");
+        assert!(!subscriptions.release("one", &topic("a")), "a second time changes nothing");
+        assert!(subscriptions.contains(&topic("a")));
+        assert!(subscriptions.release("two", &topic("a")));
+        assert!(!subscriptions.contains(&topic("a")));
+        subscriptions.subscribe(topic("b"));
+        subscriptions.lease(now, "one", topic("b"));
+        assert!(!subscriptions.release("one", &topic("b")), "subscribed for good");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use api::go_duration;
 use cli::{
     client::{Closed, Commands, Sidecar},
     flags::{Exit, Flags, Parsed},
@@ -113,7 +114,7 @@ async fn publish(commands: Commands, parsed: &Parsed) -> Result<(), Closed> {
             "Published {} to {} (took {})",
             go_text::quote(&payload),
             go_text::quote(topic),
-            go_text::duration(took),
+            go_duration::written(took),
         ));
         last = payload;
         if !parsed.duration("sleep").is_zero() {

@@ -148,7 +148,10 @@ impl Commands {
             }
             Command::Unsubscribe(topic) => {
                 self.hub.release(self.stream);
-                self.handle.unsubscribe(topic).await?;
+                match &self.holder {
+                    Some(holder) => self.handle.release(holder.clone(), topic).await?,
+                    None => self.handle.unsubscribe(topic).await?,
+                }
                 Ok(false)
             }
         }

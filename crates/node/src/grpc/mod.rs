@@ -172,7 +172,7 @@ fn response(item: Item, traces: ResponseType) -> Response {
     let (command, data) = match item {
         Item::Message(data) => (ResponseType::Message, data),
         Item::Trace(data) => (traces, data),
-        Item::Lost(data) => (ResponseType::Unknown, data),
+        Item::Notice(data) => (ResponseType::Unknown, data),
     };
     Response { command: command.into(), data, ..Response::default() }
 }

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use api::Notice;
+use bytes::Bytes;
 use gossip::{Delivery, MessageId, Topic, Trace};
 use libp2p::PeerId;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Encoded, Hub, Item, StreamId,
@@ -24,6 +27,8 @@ pub(crate) enum News {
     Published { stream: Option<StreamId>, message: MessageId, topic: Topic, unix_ns: i64 },
     /// A message was published again: the answer for the stream that did.
     Repeated { stream: StreamId, message: MessageId, topic: Topic, unix_ns: i64 },
+    /// A message was not published; told to its stream if that wants to know.
+    Refused { stream: StreamId, payload: Bytes, error: String },
 }
 
 impl News {
@@ -31,7 +36,7 @@ impl News {
         match self {
             Self::Delivered(_) => Lane::Message,
             Self::Traced { .. } => Lane::Trace,
-            Self::Published { .. } | Self::Repeated { .. } => Lane::Answer,
+            Self::Published { .. } | Self::Repeated { .. } | Self::Refused { .. } => Lane::Answer,
         }
     }
 
@@ -39,6 +44,7 @@ impl News {
     fn bytes(&self) -> usize {
         match self {
             Self::Delivered(delivery) => delivery.payload.len(),
+            Self::Refused { payload, .. } => payload.len(),
             Self::Traced { .. } | Self::Published { .. } | Self::Repeated { .. } => 256,
         }
     }
@@ -131,6 +137,14 @@ impl Encoder {
             News::Repeated { stream, message, topic, unix_ns } => {
                 let event = trace::event(self.own, unix_ns, Trace::Publish { message, topic }, "");
                 self.hub.answer(stream, Item::Trace(trace::encode(&event)));
+            }
+            News::Refused { stream, payload, error } => {
+                if self.hub.wants_notices(stream) {
+                    // Hashed here: what is refused may be long, and the event loop must not wait.
+                    let message_id = hex::encode(Sha256::digest(payload));
+                    let refused = Notice::Refused { error, message_id };
+                    self.hub.answer(stream, Item::Notice(refused.to_json()));
+                }
             }
         }
     }

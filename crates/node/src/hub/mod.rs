@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::StreamOptions;
+use api::{Notice, StreamOptions};
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::watch;
@@ -37,14 +37,14 @@ pub(crate) enum Item {
     Message(Bytes),
     /// A trace event.
     Trace(Bytes),
-    /// JSON that tells the reader what it lost.
-    Lost(Bytes),
+    /// JSON that tells the reader what it lost, or what was not published.
+    Notice(Bytes),
 }
 
 impl Item {
     fn len(&self) -> usize {
         match self {
-            Self::Message(data) | Self::Trace(data) | Self::Lost(data) => data.len(),
+            Self::Message(data) | Self::Trace(data) | Self::Notice(data) => data.len(),
         }
     }
 }
@@ -224,6 +224,11 @@ impl Hub {
         }
     }
 
+    /// Returns whether a stream asked to be told of what it loses.
+    pub(crate) fn wants_notices(&self, id: StreamId) -> bool {
+        self.lock().open.get(&id).is_some_and(|stream| stream.wants.losses)
+    }
+
     /// Gives `item` to one stream, before everything held back.
     pub(crate) fn answer(&self, id: StreamId, item: Item) {
         if let Some(stream) = self.lock().open.get(&id) {
@@ -308,10 +313,7 @@ impl Reader {
         let (traces, messages, answers) =
             (lost.0 - self.told.0, lost.1 - self.told.1, lost.2 - self.told.2);
         self.told = lost;
-        let json = format!(
-            r#"{{"lost":{{"answers":{answers},"messages":{messages},"traces":{traces}}}}}"#
-        );
-        Some(Item::Lost(json.into()))
+        Some(Item::Notice(Notice::Lost { answers, messages, traces }.to_json()))
     }
 }
 

@@ -143,7 +143,7 @@ fn a_reader_that_wants_to_know_is_told_once_what_it_lost() {
     let told = read_all(&mut reader);
     let kept = read_all(&mut other);
     let lost = format!(r#"{{"lost":{{"answers":0,"messages":{},"traces":0}}}}"#, 5 - kept.len());
-    assert_eq!(told, [kept, vec![Item::Lost(lost.into())]].concat());
+    assert_eq!(told, [kept, vec![Item::Notice(lost.into())]].concat());
     deliver(&hub, "t", "more");
     assert_eq!(read_all(&mut reader), [message("more")]);
 }

@@ -175,6 +175,43 @@ async fn a_holder_has_its_topics_while_it_has_a_stream() {
     until(&node, "all", |status| status.topics == ["held", "joined by publishing", "more"]).await;
 }
 
+#[tokio::test]
+async fn a_holder_that_lets_a_topic_go_takes_it_from_nobody_else() {
+    let node = start(config("c", &[])).await;
+    let wants = |holder: &str| StreamOptions {
+        holder: Some(holder.to_owned()),
+        ..StreamOptions::default()
+    };
+    let first = Client::open_with(&node, &wants("proxy-1")).await;
+    let second = Client::open_with(&node, &wants("proxy-2")).await;
+    for holder in [&first, &second] {
+        holder.send(Subscribe, "shared", "").await;
+    }
+    first.send(Subscribe, "own", "").await;
+    until(&node, "both", |status| status.topics == ["own", "shared"]).await;
+    for topic in ["shared", "own"] {
+        first.send(Unsubscribe, topic, "").await;
+    }
+    until(&node, "one", |status| status.topics == ["shared"]).await;
+    second.send(Unsubscribe, "shared", "").await;
+    until(&node, "none", |status| status.topics.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_wants_to_know_is_told_of_its_message_that_is_not_published() {
+    let node = start(config("c", &[])).await;
+    let wants = StreamOptions { losses: true, traces: false, ..StreamOptions::default() };
+    let mut client = Client::open_with(&node, &wants).await;
+    client.send(Publish, "t", "").await;
+    let Got::Lost(told) = client.next().await.expect("the stream lives") else {
+        panic!("no notice")
+    };
+    // SHA-256 of nothing.
+    let id = told["refused"]["message_id"].as_str().expect("an id");
+    assert!(id.starts_with("e3b0c442") && id.ends_with("7852b855"), "{told}");
+    assert!(told["refused"]["error"].as_str().is_some_and(|why| why.contains("empty")), "{told}");
+}
+
 mod tickets {
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 
