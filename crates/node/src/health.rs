@@ -1,45 +1,28 @@
 //! How the node and its machine are, for the status answers of both faces.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
 use api::sidecar::HealthResponse;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use service::{
     geo::Place,
-    host::{Host, Usage},
+    host::{Machine, Usage},
 };
 
 use crate::config::Mode;
 
-/// How old a measurement may be before it is taken anew.
-const USAGE_AGE_MAX: Duration = Duration::from_secs(1);
-
-/// Measures the machine at most once a second, whoever asks.
+/// How the node is, and where.
 #[derive(Debug)]
 pub(crate) struct Health {
     mode: Mode,
     address: String,
     place: Place,
-    measured: Mutex<Measured>,
-}
-
-#[derive(Debug)]
-struct Measured {
-    host: Host,
-    usage: Usage,
-    at: Instant,
+    machine: Machine,
 }
 
 impl Health {
     pub(crate) fn new(mode: Mode, own: PeerId, addresses: &[Multiaddr], place: Place) -> Self {
         let address = addresses.first().cloned().map(|address| address.with(Protocol::P2p(own)));
-        let mut host = Host::new();
-        let usage = host.usage();
-        let measured = Mutex::new(Measured { host, usage, at: Instant::now() });
-        Self { mode, address: address.map(|a| a.to_string()).unwrap_or_default(), place, measured }
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        Self { mode, address, place, machine: Machine::default() }
     }
 
     pub(crate) fn mode(&self) -> &'static str {
@@ -53,12 +36,7 @@ impl Health {
 
     /// Returns how much of the machine is used, in percent.
     pub(crate) fn usage(&self) -> Usage {
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        if measured.at.elapsed() > USAGE_AGE_MAX {
-            measured.usage = measured.host.usage();
-            measured.at = Instant::now();
-        }
-        measured.usage
+        self.machine.usage()
     }
 
     /// Returns the answer of the sidecar.

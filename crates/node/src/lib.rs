@@ -24,7 +24,6 @@ mod subscriptions;
 mod tickets;
 mod topics_dump;
 mod trace;
-mod version;
 
 pub use config::{
     BootstrapError, BootstrapPeer, Config, ConfigError, Gossipsub, HandshakePolicy, Mesh, Mode,
@@ -33,4 +32,4 @@ pub use config::{
 pub use handle::{Closed, Counters, Handle, PeerStatus, Status};
 pub use node::{Running, check, start, start_as};
 pub use service::listener::ListenError;
-pub use version::{COMMIT, VERSION};
+pub use service::version::{COMMIT, VERSION};

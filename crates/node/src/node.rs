@@ -17,6 +17,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, multiaddr::Protocol, s
 use service::{
     geo::Place,
     listener::{ListenError, Listener},
+    version,
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,7 +40,7 @@ use crate::{
     recent::{KEPT_BYTES_MAX, Recent},
     subscriptions::Subscriptions,
     tickets::Tickets,
-    topics_dump, version,
+    topics_dump,
 };
 
 /// Streams of readers at once, all connections together. Each may hold `STREAM_QUEUE_BYTES`.
@@ -157,7 +158,8 @@ async fn start_with(
     let (sidecar_address, api_address) = (sidecar.address(), api.address());
     let message_bytes_max = config.max_message_bytes().saturating_mul(6) / 5;
     let grpc = service.serve(sidecar, message_bytes_max);
-    let http = http::serve(api, pages, stop_faces.clone());
+    let counters = Arc::clone(&pages.metrics.http);
+    let http = service::http::serve(api, http::routes(pages), counters, stop_faces.clone());
     info!(peer = %own, cluster = config.cluster_id, sidecar = %sidecar_address, api = %api_address, "node started");
     Ok(Running {
         peer_id: own,
@@ -172,7 +174,7 @@ async fn start_with(
         event_loop: tokio::spawn(event_loop.run()),
         encoder: tokio::spawn(encoder.run()),
         fanout,
-        faces: vec![spawn_face("the sidecar", grpc), spawn_face("the HTTP API", http)],
+        faces: vec![tokio::spawn(log_failure(grpc)), tokio::spawn(http)],
         topics_dump: writer,
     })
 }
@@ -237,15 +239,10 @@ fn told_addresses<'a>(config: &'a Config, listening: &'a [Multiaddr]) -> &'a [Mu
     if config.announce.is_empty() { listening } else { &config.announce }
 }
 
-fn spawn_face<E: std::fmt::Display>(
-    name: &'static str,
-    face: impl Future<Output = Result<(), E>> + Send + 'static,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        if let Err(error) = face.await {
-            warn!(%error, "{name} failed");
-        }
-    })
+async fn log_failure(sidecar: impl Future<Output = Result<(), tonic::transport::Error>>) {
+    if let Err(error) = sidecar.await {
+        warn!(%error, "the sidecar failed");
+    }
 }
 
 async fn tickets(config: &Config) -> anyhow::Result<Option<Arc<Tickets>>> {

@@ -1,8 +1,15 @@
 //! How much of the machine is used.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sysinfo::{Disks, System};
+
+/// How old a measurement may be before it is taken anew.
+const USAGE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// How much of the machine is used, in percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,6 +55,37 @@ impl Host {
 impl Default for Host {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Measures the machine at most once a second, whoever asks.
+#[derive(Debug)]
+pub struct Machine(Mutex<Measured>);
+
+#[derive(Debug)]
+struct Measured {
+    host: Host,
+    usage: Usage,
+    at: Instant,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let mut host = Host::new();
+        let usage = host.usage();
+        Self(Mutex::new(Measured { host, usage, at: Instant::now() }))
+    }
+}
+
+impl Machine {
+    /// Returns how much of the machine is used, at most a second ago.
+    pub fn usage(&self) -> Usage {
+        let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if measured.at.elapsed() > USAGE_AGE_MAX {
+            measured.usage = measured.host.usage();
+            measured.at = Instant::now();
+        }
+        measured.usage
     }
 }
 

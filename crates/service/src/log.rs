@@ -23,8 +23,19 @@ use tracing_subscriber::{
 
 /// The crates whose records are logged at the level asked for. Those of libraries are logged from
 /// `warning` on: at `debug` they tell of every packet.
-const OWN_CRATES: [&str; 8] =
-    ["devnet", "gossip", "gossip_libp2p", "identity", "node", "p2pnode", "rlnc", "service"];
+const OWN_CRATES: [&str; 11] = [
+    "access",
+    "broker",
+    "devnet",
+    "gossip",
+    "gossip_libp2p",
+    "identity",
+    "node",
+    "p2pnode",
+    "proxy",
+    "rlnc",
+    "service",
+];
 
 /// Begins to log. `level` is lenient, unlike every other setting: `debug`, `info`, `warn`,
 /// `warning` and `error` are levels, anything else means `info`. A second call does nothing.

@@ -2,9 +2,10 @@
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
+use service::http::answer;
 use utoipa::ToSchema;
 
-use super::{Pages, answer};
+use super::Pages;
 use crate::config::{Config, HandshakePolicy, Mode};
 
 /// The settings that the node runs with; no keys, no tokens, no paths of keys.

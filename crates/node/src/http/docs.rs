@@ -1,9 +1,10 @@
 //! `GET /api/v1/openapi.json` and `GET /api/v1/docs`: the API described by itself.
 
 use axum::response::{Html, Response};
+use service::http::{answer, docs_page};
 use utoipa::OpenApi;
 
-use super::{answer, config, health, node_state, probes, snapshot, topics, version};
+use super::{config, health, node_state, probes, snapshot, topics, version};
 
 /// Made from the handlers, so that it says what they do.
 #[derive(OpenApi)]
@@ -38,5 +39,5 @@ pub(super) async fn document() -> Response {
 /// This description for people.
 #[utoipa::path(get, path = "/api/v1/docs", responses((status = 200, description = "HTML", body = String, content_type = "text/html")))]
 pub(super) async fn page() -> Html<&'static str> {
-    Html(include_str!("docs.html"))
+    docs_page()
 }

@@ -2,9 +2,10 @@
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
+use service::http::answer;
 use utoipa::ToSchema;
 
-use super::{Pages, answer};
+use super::Pages;
 
 /// How the node and its machine are; percentages as text with two decimals.
 #[derive(Debug, Serialize, ToSchema)]

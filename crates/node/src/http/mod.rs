@@ -1,30 +1,27 @@
 //! The HTTP face: status pages for scripts and dashboards. Bodies are compact JSON with keys in
 //! alphabetical order, because scripts compare text.
 
-mod answer;
 mod config;
 mod docs;
 mod health;
 mod node_state;
 mod probes;
-mod serve;
 mod snapshot;
 mod topics;
 mod version;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{Method, StatusCode, Uri, header},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use libp2p::PeerId;
-
-pub(crate) use serve::serve;
+use service::http::{answer, not_found};
 
 use crate::{
     config::Config,
@@ -32,6 +29,9 @@ use crate::{
     health::Health,
     metrics::{self, Metrics},
 };
+
+/// How long a page may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Pages {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-fn routes(pages: Pages) -> Router {
+pub(crate) fn routes(pages: Pages) -> Router {
     Router::new()
         .route("/api/v1/config", get(config::page))
         .route("/api/v1/docs", get(docs::page))
@@ -80,15 +80,11 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
 /// Counts a request, and answers in time whatever becomes of it.
 async fn bounded(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     pages.metrics.http.request();
-    match tokio::time::timeout(serve::REQUEST_TIMEOUT, next.run(request)).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => answer::failure(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("no answer within {} s", serve::REQUEST_TIMEOUT.as_secs()),
+            format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
         ),
     }
-}
-
-async fn not_found(method: Method, uri: Uri) -> Response {
-    (StatusCode::NOT_FOUND, format!("Cannot {method} {}", uri.path())).into_response()
 }

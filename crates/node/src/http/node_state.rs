@@ -2,12 +2,10 @@
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
+use service::http::answer::{self, Failure};
 use utoipa::ToSchema;
 
-use super::{
-    Pages,
-    answer::{self, Failure},
-};
+use super::Pages;
 
 /// Who the node is and whom it is connected to.
 #[derive(Debug, Serialize, ToSchema)]

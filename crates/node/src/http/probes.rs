@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
+use service::http::answer::{self, Failure};
 use utoipa::ToSchema;
 
-use super::{
-    Pages,
-    answer::{self, Failure},
-};
+use super::Pages;
 
 /// How long the event loop may take to answer a node that is ready.
 const ANSWER_MAX: Duration = Duration::from_secs(2);

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use axum::{extract::State, response::Response};
 use libp2p::PeerId;
 use serde::Serialize;
+use service::http::answer::{self, Failure};
 use utoipa::ToSchema;
 
-use super::{
-    Pages,
-    answer::{self, Failure},
-};
+use super::Pages;
 use crate::{handle::PeerStatus, picture::Picture};
 
 /// What the node holds and exchanges.

@@ -9,12 +9,10 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
+use service::http::answer::{self, Failure};
 use utoipa::ToSchema;
 
-use super::{
-    Pages,
-    answer::{self, Failure},
-};
+use super::Pages;
 use crate::{handle::PeerStatus, picture::Picture};
 
 /// Topics and who subscribed them.

@@ -2,10 +2,8 @@
 
 use axum::response::Response;
 use serde::Serialize;
+use service::{http::answer, version};
 use utoipa::ToSchema;
-
-use super::answer;
-use crate::version;
 
 /// What the node was built from.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,12 +7,10 @@ use api::Notice;
 use bytes::Bytes;
 use gossip::{Delivery, MessageId, Topic, Trace};
 use libp2p::PeerId;
+use service::queue::{Lane, Queue};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Encoded, Hub, Item, StreamId,
-    queue::{Lane, Queue},
-};
+use super::{Encoded, Hub, Item, StreamId};
 use crate::{config::TraceFilter, trace};
 
 /// What readers are told of.

@@ -2,7 +2,6 @@
 //! bounded queue per stream. Nobody here waits for a reader.
 
 mod fanout;
-mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -19,12 +18,12 @@ use std::{
 use api::{Notice, StreamOptions};
 use bytes::Bytes;
 use futures::Stream;
+use service::queue::{Dropped, Lane, Queue};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::subscriptions::Holders;
 pub(crate) use fanout::{Fanout, News};
-use queue::{Dropped, Lane, Queue};
 
 /// Names one reader's stream; never used twice by one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -30,7 +30,8 @@ use tracing::{debug, warn};
 
 use socket::Socket;
 
-/// Connections of one face at once. One more is closed at once, and counted.
+/// Connections of one face at once, unless it says otherwise. One more is closed at once, and
+/// counted.
 const CONNECTIONS_MAX: usize = 1024;
 
 /// How long accepting pauses when the process has no file descriptors left.
@@ -79,6 +80,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     permits: Arc<Semaphore>,
+    connections_max: usize,
     refusals: Arc<Refusals>,
     tls: Option<Arc<ServerConfig>>,
     /// Clients that agree on TLS. Each holds one of the permits, so these are bounded with them.
@@ -112,7 +114,21 @@ impl Listener {
         let address = socket.local_addr().map_err(error)?;
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let refusals = Arc::default();
-        Ok(Self { socket, address, permits, refusals, tls: None, handshakes: JoinSet::new() })
+        Ok(Self {
+            socket,
+            address,
+            permits,
+            connections_max: CONNECTIONS_MAX,
+            refusals,
+            tls: None,
+            handshakes: JoinSet::new(),
+        })
+    }
+
+    /// Takes so many connections at once.
+    #[must_use]
+    pub fn with_connections_max(self, max: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(max)), connections_max: max, ..self }
     }
 
     /// Speaks TLS from here on, if there is anything to speak it with.
@@ -169,7 +185,7 @@ impl Listener {
     fn admit(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             self.refusals.beyond_bound.fetch_add(1, Ordering::Relaxed);
-            warn!(%from, port = self.address.port(), "{CONNECTIONS_MAX} connections are open; one more is closed");
+            warn!(%from, port = self.address.port(), max = self.connections_max, "as many connections are open as may be; one more is closed");
             return None;
         };
         if let Err(error) = stream.set_nodelay(true) {

@@ -12,23 +12,23 @@ use utoipa::ToSchema;
 
 /// Why a request was not answered as asked.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Failure {
+pub struct Failure {
     /// The reason, for people.
-    pub(super) error: String,
+    pub error: String,
 }
 
 /// Answers with compact JSON, keys in alphabetical order.
-pub(super) fn json(page: &impl Serialize) -> Response {
+pub fn json(page: &impl Serialize) -> Response {
     with_status(StatusCode::OK, page)
 }
 
 /// Answers with a reason.
-pub(super) fn failure(status: StatusCode, error: impl Display) -> Response {
+pub fn failure(status: StatusCode, error: impl Display) -> Response {
     with_status(status, &Failure { error: error.to_string() })
 }
 
-/// The event loop does not answer any more.
-pub(super) fn unavailable(error: impl Display) -> Response {
+/// Who could answer does not, or not any more.
+pub fn unavailable(error: impl Display) -> Response {
     failure(StatusCode::SERVICE_UNAVAILABLE, error)
 }
 

@@ -5,8 +5,8 @@ use std::process::Command;
 fn main() {
     let commit = git(&["rev-parse", "--short=7", "HEAD"]);
     let version = git(&["describe", "--tags", "--exact-match", "HEAD"]);
-    println!("cargo::rustc-env=NODE_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
-    println!("cargo::rustc-env=NODE_VERSION={}", version.as_deref().unwrap_or("dev"));
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=BUILD_VERSION={}", version.as_deref().unwrap_or("dev"));
     if let Some(path) = git(&["rev-parse", "--git-path", "HEAD"]) {
         println!("cargo::rerun-if-changed={path}");
     }

@@ -1,6 +1,12 @@
 //! The server: HTTP/1.1 with a bound on everything that a client can make it hold.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -15,10 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Pages, routes};
-use service::listener::Listener;
-
-use crate::metrics::HttpCounters;
+use crate::listener::Listener;
 
 /// About where a request line with its headers ends: 431, or 414 when the line itself is longer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -27,21 +30,14 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// pause between two requests of one connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a page may take.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Serves until it is stopped; requests that came are answered.
-///
-/// # Errors
-///
-/// None today: a connection that fails concerns its client alone.
-pub(crate) async fn serve(
+/// Serves until it is stopped; requests that came are answered. A connection that fails concerns
+/// its client alone. What becomes a WebSocket is its handler's from then on.
+pub async fn serve(
     mut listener: Listener,
-    pages: Pages,
+    router: Router,
+    counters: Arc<HttpCounters>,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let counters = Arc::clone(&pages.metrics.http);
-    let router = routes(pages);
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -54,11 +50,10 @@ pub(crate) async fn serve(
         }
     }
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
 async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     counters: Arc<HttpCounters>,
     stop: CancellationToken,
@@ -66,7 +61,8 @@ async fn connection(
     let service = TowerToHyperService::new(router);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = stop.cancelled() => {
@@ -81,5 +77,36 @@ async fn connection(
         } else if error.is_parse() {
             counters.refused();
         }
+    }
+}
+
+/// What the HTTP face counts.
+#[derive(Debug, Default)]
+pub struct HttpCounters {
+    requests: AtomicU64,
+    refused: AtomicU64,
+    timed_out: AtomicU64,
+}
+
+impl HttpCounters {
+    /// A request was understood.
+    pub fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was no HTTP or too long.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was idle, or its next request too slow.
+    pub fn timed_out(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the numbers of requests, and of connections refused and timed out.
+    pub fn snapshot(&self) -> (u64, u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.requests), load(&self.refused), load(&self.timed_out))
     }
 }

@@ -12,7 +12,7 @@ const ENTRY_BYTES: usize = 64;
 /// What an entry is, in the order in which it is kept: traces are given up before messages,
 /// messages before answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// Tells a publisher that its message is on its way.
     Answer,
     /// A delivered message.
@@ -23,14 +23,18 @@ pub(crate) enum Lane {
 
 /// How many entries were given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Dropped {
-    pub(crate) traces: u64,
-    pub(crate) messages: u64,
-    pub(crate) answers: u64,
+pub struct Dropped {
+    /// Traces.
+    pub traces: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Answers.
+    pub answers: u64,
 }
 
 impl Dropped {
-    pub(crate) fn any(self) -> bool {
+    /// Returns whether there were any.
+    pub fn any(self) -> bool {
         self != Self::default()
     }
 
@@ -69,7 +73,7 @@ struct Inner<T> {
 /// When it is full the oldest traces are given up first, then the oldest messages. A message is
 /// always taken by a queue that holds no other, however long it is.
 #[derive(Debug)]
-pub(crate) struct Queue<T> {
+pub struct Queue<T> {
     inner: Mutex<Inner<T>>,
     bytes_max: usize,
 }
@@ -77,7 +81,7 @@ pub(crate) struct Queue<T> {
 impl<T> Queue<T> {
     /// Makes an empty queue. If `held`, nothing leaves it before the first answer (which then
     /// comes first) or [`Queue::release`].
-    pub(crate) fn new(bytes_max: usize, held: bool) -> Self {
+    pub fn new(bytes_max: usize, held: bool) -> Self {
         let inner = Inner {
             answers: VecDeque::new(),
             messages: VecDeque::new(),
@@ -92,7 +96,7 @@ impl<T> Queue<T> {
     }
 
     /// Adds an entry of `bytes` and returns what was given up for it, itself included.
-    pub(crate) fn push(&self, lane: Lane, bytes: usize, value: T) -> Dropped {
+    pub fn push(&self, lane: Lane, bytes: usize, value: T) -> Dropped {
         let mut inner = self.lock();
         let mut dropped = Dropped::default();
         if inner.closed {
@@ -113,7 +117,7 @@ impl<T> Queue<T> {
     }
 
     /// Lets entries leave.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         let mut inner = self.lock();
         inner.held = false;
         let waker = inner.waker.take();
@@ -124,18 +128,18 @@ impl<T> Queue<T> {
     }
 
     /// Returns whether nothing leaves yet.
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.lock().held
     }
 
     /// Takes nothing more; the reader comes to an end after what is queued.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.lock().closed = true;
         self.release();
     }
 
     /// Returns the next entry; none when the queue is closed and empty.
-    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut inner = self.lock();
         if !inner.held
             && let Some(value) = inner.pop()

@@ -1,0 +1,262 @@
+//! What the programs of the daemons have in common: the command line, `--check`, `healthcheck`, and
+//! how they are ended.
+
+use std::{
+    fmt::{Display, Write as _},
+    io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
+
+use crate::{
+    env::{Env, of_process},
+    version,
+};
+
+/// How long a daemon may take to say how it is.
+const HEALTH_WAIT: Duration = Duration::from_secs(3);
+
+/// Fewer open files than this, and peers and clients soon find no room.
+const FILES_MIN: u64 = 4096;
+
+/// A variable for the help: name, default, meaning.
+pub type Variable = (&'static str, &'static str, &'static str);
+
+/// A daemon as a program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// What it is configured by.
+    pub variables: Vec<Variable>,
+}
+
+/// What a program is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Run the daemon.
+    Run,
+    /// Print the settings in effect.
+    Check,
+    /// Ask the daemon that runs with these settings how it is.
+    Health,
+}
+
+impl Program {
+    /// Reads the command line; prints help, version or what is wrong, and exits, where that is asked
+    /// for.
+    pub fn task(&self) -> Task {
+        let matches: ArgMatches = self.command().get_matches();
+        if matches.get_flag("check") {
+            Task::Check
+        } else if matches.subcommand_matches("healthcheck").is_some() {
+            Task::Health
+        } else {
+            Task::Run
+        }
+    }
+
+    fn command(&self) -> Command {
+        let width = self.variables.iter().map(|(name, _, _)| name.len()).max().unwrap_or(0);
+        let mut help = "Environment variables (default):\n".to_owned();
+        for (name, default, meaning) in &self.variables {
+            // Writing to a string does not fail.
+            let default = default.trim_matches(['(', ')']);
+            let _written = writeln!(help, "  {name:width$}  {meaning} ({default})");
+        }
+        let check = Arg::new("check").long("check").action(ArgAction::SetTrue);
+        let health = Command::new("healthcheck");
+        Command::new(self.name)
+            .about(self.about)
+            .version(format!("{} ({})", version::VERSION, version::COMMIT))
+            .arg(check.help("Print the settings that would be used, or what is wrong with them"))
+            .subcommand(health.about("Ask the one that runs with these settings how it is"))
+            .after_help(help)
+    }
+
+    /// Prints the settings in effect, one a line, those that are not set with a mark; or what is
+    /// wrong with them.
+    pub fn check(&self, checked: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+        let checked = runtime().and_then(|runtime| runtime.block_on(checked));
+        self.tell(checked.map(|()| self.settings(Env::new(&of_process))))
+    }
+
+    /// Asks the daemon at `url`, if that is known, whether it is well.
+    pub fn health(&self, url: anyhow::Result<String>) -> ExitCode {
+        let asked = url.and_then(|url| runtime()?.block_on(ask(&url)));
+        self.tell(asked)
+    }
+
+    fn settings(&self, env: Env<'_>) -> String {
+        let lines = self.variables.iter().map(|(name, default, _)| match env.text(name) {
+            Some(value) => format!("{name}={}", without_secrets(&value)),
+            None => format!("{name}={} (default)", default.trim_matches(['(', ')'])),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Prints a result, or why there is none.
+    fn tell(&self, result: anyhow::Result<impl Display>) -> ExitCode {
+        let (written, code) = match result.context(self.name) {
+            Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
+            Err(error) => (writeln!(io::stderr(), "{error:#}"), ExitCode::FAILURE),
+        };
+        // Who closed the pipe does not want to know.
+        if written.is_ok() { code } else { ExitCode::FAILURE }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+async fn ask(url: &str) -> anyhow::Result<String> {
+    // The certificate names the host that clients know, not this address.
+    let client = reqwest::Client::builder()
+        .timeout(HEALTH_WAIT)
+        .no_proxy()
+        .danger_accept_invalid_certs(true)
+        .build()?;
+    let answer = client.get(url).send().await?.error_for_status()?.text().await?;
+    anyhow::ensure!(answer.contains(r#""status":"ok""#), "{url} answers {answer}");
+    Ok(format!("{url} is well"))
+}
+
+/// Returns where a daemon on this machine that listens at `ip` (none is everywhere) and `port` says
+/// how it is.
+///
+/// # Errors
+///
+/// Returns an error if the port, of `variable`, is 0: the one that was taken is not known here.
+pub fn health_url(
+    ip: Option<IpAddr>,
+    port: u16,
+    variable: &str,
+    has_tls: bool,
+) -> anyhow::Result<String> {
+    anyhow::ensure!(port != 0, "{variable}=0: the port that was taken is not known here");
+    let bound = ip.filter(|ip| !ip.is_unspecified());
+    let address = SocketAddr::new(bound.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port);
+    let scheme = if has_tls { "https" } else { "http" };
+    Ok(format!("{scheme}://{address}/api/v1/health"))
+}
+
+/// The signals that end a daemon. Made before anything else, so that none is lost during the start.
+#[derive(Debug)]
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system does not let us.
+    pub fn watch() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for one; returns its name.
+    pub async fn signalled(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Every connection is a file. Many systems allow 1,024 unless a program asks for more.
+pub fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < FILES_MIN => warn!(
+            limit,
+            "few files may be open, and every connection is one: raise the hard limit (ulimit -n, LimitNOFILE) to {FILES_MIN} or more"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit of open files stays as it is"),
+    }
+}
+
+/// Hides what a URL carries beside host and path.
+fn without_secrets(value: &str) -> String {
+    if value.starts_with("-----BEGIN") {
+        return "hidden".to_owned();
+    }
+    let Ok(mut url) = reqwest::Url::parse(value) else { return value.to_owned() };
+    if !url.has_host() {
+        return value.to_owned();
+    }
+    let is_secret = !url.username().is_empty() || url.password().is_some();
+    if is_secret && url.set_username("hidden").and_then(|()| url.set_password(None)).is_err() {
+        return "hidden".to_owned();
+    }
+    if url.query().is_some() {
+        url.set_query(Some("hidden"));
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: &[Variable] = &[
+        ("CLUSTER_ID", "(none)", "cluster"),
+        ("API_PORT", "9090", "port"),
+        ("SIDECAR_JWKS", "(none)", "keys"),
+        ("REDIS_URL", "(none)", "shared state"),
+        ("TICKET_SIGNING_KEY", "(made at start)", "key"),
+    ];
+
+    fn program() -> Program {
+        Program { name: "program", about: "A program", variables: PROGRAM.to_vec() }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        program().command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_shown_with_defaults_marked_and_secrets_hidden() {
+        let lookup = |name: &str| match name {
+            "CLUSTER_ID" => Some("mine".to_owned()),
+            "SIDECAR_JWKS" => Some("https://me:pass@keys.example/set?token=abc".to_owned()),
+            "REDIS_URL" => Some("redis://:secret@127.0.0.1:6379/0".to_owned()),
+            "TICKET_SIGNING_KEY" => Some("-----BEGIN PRIVATE KEY-----\\nsecret".to_owned()),
+            _ => None,
+        };
+        let shown = program().settings(Env::new(&lookup));
+        let lines: Vec<_> = shown.lines().collect();
+        let wanted = [
+            "CLUSTER_ID=mine",
+            "API_PORT=9090 (default)",
+            "SIDECAR_JWKS=https://hidden@keys.example/set?hidden",
+            "REDIS_URL=redis://hidden@127.0.0.1:6379/0",
+            "TICKET_SIGNING_KEY=hidden",
+        ];
+        assert_eq!(lines, wanted);
+    }
+
+    #[test]
+    fn a_daemon_is_asked_where_it_listens() {
+        let url = |ip: Option<&str>, port| {
+            health_url(ip.map(|ip| ip.parse().expect("an address")), port, "API_PORT", false)
+        };
+        assert_eq!(url(None, 1234).expect("a port"), "http://127.0.0.1:1234/api/v1/health");
+        assert_eq!(url(Some("::1"), 1234).expect("a port"), "http://[::1]:1234/api/v1/health");
+        assert!(url(None, 0).expect_err("no port").to_string().contains("API_PORT=0"));
+    }
+}
