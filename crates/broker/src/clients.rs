@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
-use crate::{ClientId, ConnectionId, Limits, Refusal, Topic};
+use crate::{ClientId, ConnectionId, Limits, Recipient, Refusal, Topic};
 
 #[derive(Debug, Default)]
 struct Client {
@@ -16,6 +17,19 @@ struct Client {
     alone_since: Option<Instant>,
 }
 
+/// Everybody who subscribed a topic, put together once for many messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Audience {
+    /// Those with connections.
+    pub(crate) recipients: Arc<[Recipient]>,
+    /// How many have none.
+    pub(crate) unattended: u64,
+    /// Connections of all of them.
+    pub(crate) connections: u64,
+    /// The highest threshold.
+    pub(crate) threshold_max: f64,
+}
+
 /// All clients.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
@@ -24,6 +38,8 @@ pub(crate) struct Clients {
     connections: BTreeMap<ConnectionId, ClientId>,
     /// Clients without a connection, the one alone for longest first.
     alone: BTreeSet<(Instant, ClientId)>,
+    /// Of topics whose subscribers did not change since.
+    audiences: BTreeMap<Topic, Audience>,
 }
 
 impl Clients {
@@ -58,6 +74,7 @@ impl Clients {
         if let Some(client) = self.all.get_mut(id) {
             client.topics.insert(topic.clone(), threshold);
         }
+        self.audiences.remove(topic);
         self.subscribers.entry(topic.clone()).or_default().insert(id.clone());
         Ok(topic_is_new)
     }
@@ -77,6 +94,7 @@ impl Clients {
             self.alone.remove(&(since, id.clone()));
         }
         client.connections.insert(new);
+        client.topics.keys().for_each(|topic| drop(self.audiences.remove(topic)));
         self.connections.insert(new, id);
         Ok(())
     }
@@ -86,6 +104,7 @@ impl Clients {
         let Some(id) = self.connections.remove(&connection) else { return };
         let Some(client) = self.all.get_mut(&id) else { return };
         client.connections.remove(&connection);
+        client.topics.keys().for_each(|topic| drop(self.audiences.remove(topic)));
         if !client.connections.is_empty() {
             return;
         }
@@ -108,6 +127,7 @@ impl Clients {
         let Some(client) = self.all.remove(&id) else { return Vec::new() };
         let mut left = Vec::new();
         for topic in client.topics.into_keys() {
+            self.audiences.remove(&topic);
             let Some(subscribers) = self.subscribers.get_mut(&topic) else { continue };
             subscribers.remove(&id);
             if subscribers.is_empty() {
@@ -122,6 +142,35 @@ impl Clients {
     pub(crate) fn subscribers(&self, topic: &str) -> impl Iterator<Item = (&ClientId, f64)> {
         let ids = self.subscribers.get(topic).into_iter().flatten();
         ids.filter_map(move |id| Some((id, *self.all.get(id)?.topics.get(topic)?)))
+    }
+
+    /// Returns everybody who subscribed `topic`.
+    pub(crate) fn audience(&mut self, topic: &Topic) -> Audience {
+        if let Some(audience) = self.audiences.get(topic) {
+            return audience.clone();
+        }
+        let mut audience = Audience {
+            recipients: Arc::new([]),
+            unattended: 0,
+            connections: 0,
+            threshold_max: 0.0,
+        };
+        let mut recipients = Vec::new();
+        for (client, threshold) in self.subscribers(topic) {
+            audience.threshold_max = audience.threshold_max.max(threshold);
+            let connections = self.connections(client);
+            audience.connections += connections.len() as u64;
+            if connections.is_empty() {
+                audience.unattended += 1;
+            } else {
+                recipients.push(Recipient { client: client.clone(), connections });
+            }
+        }
+        audience.recipients = recipients.into();
+        if self.is_wanted(topic) {
+            self.audiences.insert(topic.clone(), audience.clone());
+        }
+        audience
     }
 
     /// Returns the connections of a client, in order.

@@ -1,5 +1,7 @@
 //! What happens, and what is to be done.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -52,21 +54,29 @@ pub enum Output {
         /// Which message.
         message: MessageId,
     },
-    /// Give a message to each of these connections, all of one client.
+    /// Give a message to each of the connections of these clients.
     Deliver {
-        /// Whose.
-        client: ClientId,
-        /// Which; at least one.
-        connections: Vec<ConnectionId>,
+        /// Who; clones share the list, and as long as nobody comes or goes it is the same one for
+        /// all messages of a topic.
+        recipients: Arc<[Recipient]>,
         /// Which message.
         message: MessageId,
         /// On which topic.
         topic: Topic,
         /// What they are given; clones share it.
         payload: Bytes,
-        /// Whether fewer nodes told of it than the client's threshold asks for.
+        /// Whether fewer nodes told of it than the thresholds of these clients ask for.
         is_fallback: bool,
     },
+}
+
+/// A client that is given a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Who.
+    pub client: ClientId,
+    /// Its connections; at least one.
+    pub connections: Vec<ConnectionId>,
 }
 
 /// Why a subscription or a connection is not taken.

@@ -19,7 +19,7 @@ mod state;
 mod stats;
 
 pub use config::{Config, Limits};
-pub use event::{Input, Output, Refusal};
+pub use event::{Input, Output, Recipient, Refusal};
 pub use state::Broker;
 pub use stats::Stats;
 

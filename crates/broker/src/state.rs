@@ -2,14 +2,18 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
 
 use crate::{
-    ClientId, Config, ConnectionId, Input, MessageId, NodeId, Output, Refusal, Stats, Topic,
-    clients::Clients, messages::Messages, recent::Recent,
+    ClientId, Config, ConnectionId, Input, MessageId, NodeId, Output, Recipient, Refusal, Stats,
+    Topic,
+    clients::{Audience, Clients},
+    messages::Messages,
+    recent::Recent,
 };
 
 /// The state of a proxy; see the crate's contract.
@@ -237,6 +241,14 @@ impl Broker {
     fn decide(&mut self, now: Instant, id: MessageId) {
         let Some(message) = self.messages.get(&id) else { return };
         let (heard, active) = (message.nodes.len(), self.nodes.len());
+        if message.served.is_empty() && message.payload.is_some() {
+            // The way of almost every message: enough for everybody at once.
+            let audience = self.clients.audience(&message.topic);
+            if heard >= required(audience.threshold_max, active) {
+                self.serve_all(&id, &audience);
+                return self.forget(now, id);
+            }
+        }
         let waiting = self.clients.subscribers(&message.topic);
         let waiting = waiting.filter(|(client, _)| !message.served.contains(*client));
         let enough: Vec<(ClientId, bool)> = waiting
@@ -252,9 +264,7 @@ impl Broker {
             return;
         }
         let everybody = ready.len() == all;
-        for (client, enough) in ready {
-            self.serve(&id, client, !enough);
-        }
+        self.serve(&id, ready);
         if everybody {
             self.forget(now, id);
         }
@@ -278,38 +288,57 @@ impl Broker {
         if message.payload.is_some() {
             let waiting = self.clients.subscribers(&message.topic);
             let waiting = waiting.filter(|(client, _)| !message.served.contains(*client));
-            let below = |threshold| heard < required(threshold, active);
+            let enough = |threshold| heard >= required(threshold, active);
             let waiting: Vec<_> =
-                waiting.map(|(client, threshold)| (client.clone(), below(threshold))).collect();
-            for (client, is_fallback) in waiting {
-                self.serve(&id, client, is_fallback);
-            }
+                waiting.map(|(client, threshold)| (client.clone(), enough(threshold))).collect();
+            self.serve(&id, waiting);
         } else {
             self.stats.payloads_missing += 1;
         }
         self.forget(now, id);
     }
 
-    /// Gives a client a message whose payload is here.
-    fn serve(&mut self, id: &MessageId, client: ClientId, is_fallback: bool) {
+    /// Gives a message whose payload is here to everybody who subscribed its topic.
+    fn serve_all(&mut self, id: &MessageId, audience: &Audience) {
+        self.stats.unattended += audience.unattended;
+        self.deliver(id, Arc::clone(&audience.recipients), audience.connections, false);
+    }
+
+    /// Gives a message whose payload is here to some clients; each with whether enough nodes told
+    /// of it.
+    fn serve(&mut self, id: &MessageId, clients: Vec<(ClientId, bool)>) {
         let Some(message) = self.messages.get_mut(id) else { return };
-        let Some(payload) = message.payload.clone() else { return };
-        message.served.insert(client.clone());
-        let connections = self.clients.connections(&client);
-        if connections.is_empty() {
-            self.stats.unattended += 1;
-            return;
+        message.served.extend(clients.iter().map(|(client, _)| client.clone()));
+        let (mut enough, mut fallback) = (Vec::new(), Vec::new());
+        for (client, is_enough) in clients {
+            let connections = self.clients.connections(&client);
+            if connections.is_empty() {
+                self.stats.unattended += 1;
+            } else {
+                let recipients = if is_enough { &mut enough } else { &mut fallback };
+                recipients.push(Recipient { client, connections });
+            }
         }
-        self.stats.deliveries += connections.len() as u64;
-        self.stats.fallback_deliveries += u64::from(is_fallback);
-        self.outbox.push_back(Output::Deliver {
-            client,
-            connections,
-            message: *id,
-            topic: message.topic.clone(),
-            payload,
-            is_fallback,
-        });
+        self.stats.fallback_deliveries += fallback.len() as u64;
+        for (recipients, is_fallback) in [(enough, false), (fallback, true)] {
+            let connections = recipients.iter().map(|r| r.connections.len() as u64).sum();
+            self.deliver(id, recipients.into(), connections, is_fallback);
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        id: &MessageId,
+        recipients: Arc<[Recipient]>,
+        connections: u64,
+        is_fallback: bool,
+    ) {
+        let Some(message) = self.messages.get(id) else { return };
+        let Some(payload) = message.payload.clone().filter(|_| connections > 0) else { return };
+        let topic = message.topic.clone();
+        self.stats.deliveries += connections;
+        let message = *id;
+        self.outbox.push_back(Output::Deliver { recipients, message, topic, payload, is_fallback });
     }
 
     fn forget(&mut self, now: Instant, id: MessageId) {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use broker::{Broker, Config, ConnectionId, Input, Limits, MessageId, NodeId, Output};
+use broker::{Broker, Config, ConnectionId, Input, Limits, MessageId, NodeId, Output, Recipient};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -180,27 +180,35 @@ impl World {
                     );
                     self.fetches.push((node, message));
                 }
-                Output::Deliver {
-                    client,
-                    connections,
-                    message,
-                    topic,
-                    payload: given,
-                    is_fallback,
-                } => {
+                Output::Deliver { recipients, message, topic, payload: given, is_fallback } => {
                     let message = message.0[0];
                     assert_eq!(given, payload(message));
                     assert_eq!(&*topic, topic_of(message));
-                    let threshold = self.thresholds[&(client.to_string(), topic.to_string())];
-                    let required = (threshold * self.nodes.len() as f64 - 1e-9).ceil().max(1.0);
-                    let enough = self.heard[&message].len() as f64 >= required;
-                    assert_eq!(is_fallback, !enough, "{message}");
-                    for ConnectionId(connection) in connections {
-                        assert_eq!(self.connections[&connection], *client);
-                        assert!(self.given.insert((connection, message)), "given twice");
+                    for Recipient { client, connections } in recipients.iter() {
+                        self.check_delivery(message, &topic, client, connections, is_fallback);
                     }
                 }
             }
+        }
+    }
+
+    fn check_delivery(
+        &mut self,
+        message: u8,
+        topic: &str,
+        client: &str,
+        connections: &[ConnectionId],
+        is_fallback: bool,
+    ) {
+        let threshold = self.thresholds[&(client.to_owned(), topic.to_owned())];
+        let required = (threshold * self.nodes.len() as f64 - 1e-9).ceil().max(1.0);
+        let enough = self.heard[&message].len() as f64 >= required;
+        assert_eq!(is_fallback, !enough, "{message}");
+        let own = self.connections.iter().filter(|(_, owner)| **owner == *client);
+        let own: Vec<_> = own.map(|(number, _)| ConnectionId(*number)).collect();
+        assert_eq!(connections, own, "all connections that the client has now");
+        for ConnectionId(connection) in connections {
+            assert!(self.given.insert((*connection, message)), "given twice");
         }
     }
 

@@ -82,17 +82,19 @@ impl World {
 
     /// Returns what was given, as client, connections, message, and whether below the threshold.
     fn given(&mut self) -> Vec<(String, Vec<u64>, u8, bool)> {
-        let given = self.outputs().into_iter().filter_map(|output| match output {
-            Output::Deliver {
-                client, connections, message, payload: given, is_fallback, ..
-            } => {
-                assert_eq!(given, payload(message.0[0]), "another payload");
-                let connections = connections.into_iter().map(|c| c.0).collect();
-                Some((client.to_string(), connections, message.0[0], is_fallback))
+        let mut all = Vec::new();
+        for output in self.outputs() {
+            let Output::Deliver { recipients, message, payload: given, is_fallback, .. } = output
+            else {
+                continue;
+            };
+            assert_eq!(given, payload(message.0[0]), "another payload");
+            for recipient in recipients.iter() {
+                let connections = recipient.connections.iter().map(|c| c.0).collect();
+                all.push((recipient.client.to_string(), connections, message.0[0], is_fallback));
             }
-            Output::Join(_) | Output::Leave(_) | Output::Source(_) | Output::Fetch { .. } => None,
-        });
-        given.collect()
+        }
+        all
     }
 }
 
