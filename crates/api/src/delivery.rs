@@ -1,8 +1,10 @@
 //! The JSON of a delivered message.
 
+use std::{borrow::Cow, fmt};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 use thiserror::Error;
 
 /// Length of the JSON beside topic and payload, roughly.
@@ -32,6 +34,9 @@ pub enum DeliveryError {
     /// The payload is not standard padded base64.
     #[error("the message is not base64: {0}")]
     Base64(#[from] base64::DecodeError),
+    /// The message id is not 64 hexadecimal digits.
+    #[error("the message id is none: {0}")]
+    MessageId(#[from] hex::FromHexError),
 }
 
 /// As it is written; fields may be missing, and others are ignored.
@@ -43,7 +48,66 @@ struct Written<'a> {
     topic: String,
     message_id: String,
     #[serde(borrow)]
-    message: std::borrow::Cow<'a, str>,
+    message: Cow<'a, str>,
+}
+
+/// What tells a delivered message from others, read without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryHead<'a> {
+    /// The topic.
+    pub topic: Cow<'a, str>,
+    /// SHA-256 of the payload.
+    pub message_id: [u8; 32],
+    /// How long the payload is in bytes; none if it is not there.
+    pub payload_bytes: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct WrittenHead<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    message_id: Cow<'a, str>,
+    message: Option<PayloadBytes>,
+}
+
+/// The length of a payload, by its base64, which is not copied for it.
+struct PayloadBytes(usize);
+
+impl<'de> Deserialize<'de> for PayloadBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(PayloadVisitor)
+    }
+}
+
+struct PayloadVisitor;
+
+impl Visitor<'_> for PayloadVisitor {
+    type Value = PayloadBytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("base64")
+    }
+
+    fn visit_str<E>(self, base64: &str) -> Result<PayloadBytes, E> {
+        let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+        Ok(PayloadBytes((base64.len() / 4 * 3).saturating_sub(padding)))
+    }
+}
+
+impl<'a> DeliveryHead<'a> {
+    /// Reads the head of what [`Delivery::to_json`] or [`Delivery::to_json_without_payload`] writes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DeliveryError`] if `json` is no such object, or its message id is none.
+    pub fn from_json(json: &'a [u8]) -> Result<Self, DeliveryError> {
+        let WrittenHead { topic, message_id: hex, message } = serde_json::from_slice(json)?;
+        let mut message_id = [0; 32];
+        hex::decode_to_slice(&*hex, &mut message_id)?;
+        let payload_bytes = message.map(|PayloadBytes(bytes)| bytes);
+        Ok(Self { topic, message_id, payload_bytes })
+    }
 }
 
 impl Delivery {
@@ -133,6 +197,24 @@ mod tests {
             r#""topic":"a \"topic\"","message_id":"00ff"}"#
         );
         assert_eq!(sample().to_json_without_payload(), expected);
+    }
+
+    #[test]
+    fn the_head_tells_topic_id_and_length_with_the_payload_or_without() {
+        let message_id = "00ff".repeat(16);
+        for length in 0..5 {
+            let message = Bytes::from(vec![7; length]);
+            let delivery = Delivery { message, message_id: message_id.clone(), ..sample() };
+            let (whole, bare) = (delivery.to_json(), delivery.to_json_without_payload());
+            let head = DeliveryHead::from_json(&whole).expect("own JSON");
+            assert_eq!((&*head.topic, head.payload_bytes), ("a \"topic\"", Some(length)));
+            assert_eq!(hex::encode(head.message_id), message_id);
+            let head = DeliveryHead::from_json(&bare).expect("own JSON");
+            assert_eq!(head.payload_bytes, None);
+        }
+        let short = sample().to_json();
+        assert!(matches!(DeliveryHead::from_json(&short), Err(DeliveryError::MessageId(_))));
+        assert!(matches!(DeliveryHead::from_json(b"{}"), Err(DeliveryError::Json(_))));
     }
 
     #[test]

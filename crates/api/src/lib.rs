@@ -21,7 +21,7 @@ pub mod sidecar {
         unused_qualifications,
         reason = "generated; the proto file documents it"
     )]
-    tonic::include_proto!("proto");
+    include!(concat!(env!("OUT_DIR"), "/sidecar/proto.rs"));
 
     /// What [`Request::command`] may be.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,29 @@ pub mod sidecar {
     }
 }
 
+/// The gRPC API of a proxy: package `proto`.
+pub mod proxy {
+    #![expect(
+        missing_docs,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        unused_qualifications,
+        reason = "generated; the proto file documents it"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/proxy/proto.rs"));
+
+    /// The compiled proto file, for clients that ask for it.
+    pub const DESCRIPTORS: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/proxy/descriptors.bin"));
+}
+
 /// Trace events: package `optimum.pb`.
 pub mod trace {
     #![expect(missing_docs, clippy::pedantic, reason = "generated; the proto file documents it")]
-    tonic::include_proto!("optimum.pb");
+    include!(concat!(env!("OUT_DIR"), "/trace/optimum.pb.rs"));
 }
 
-pub use delivery::{Delivery, DeliveryError};
+pub use delivery::{Delivery, DeliveryError, DeliveryHead};
 pub use go_json::trace_event_json;
 pub use notice::Notice;
 pub use stream_options::{StreamOptions, StreamOptionsError};

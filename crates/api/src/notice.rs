@@ -23,6 +23,8 @@ pub enum Notice {
         error: String,
         /// SHA-256 of its payload, lower-case hexadecimal.
         message_id: String,
+        /// The same reason, for programs: `empty`, `too_large` or `topics_full`.
+        reason: String,
     },
 }
 
@@ -48,15 +50,15 @@ mod tests {
 
     #[test]
     fn notices_are_objects_with_their_kind_as_the_only_key() {
-        let (error, message_id) = ("too long".to_owned(), "00ff".to_owned());
+        let [error, message_id, reason] = ["too long", "00ff", "too_large"].map(str::to_owned);
         for (notice, json) in [
             (
                 Notice::Lost { answers: 0, messages: 3, traces: 120 },
                 r#"{"lost":{"answers":0,"messages":3,"traces":120}}"#,
             ),
             (
-                Notice::Refused { error, message_id },
-                r#"{"refused":{"error":"too long","message_id":"00ff"}}"#,
+                Notice::Refused { error, message_id, reason },
+                r#"{"refused":{"error":"too long","message_id":"00ff","reason":"too_large"}}"#,
             ),
         ] {
             assert_eq!(notice.to_json(), json);

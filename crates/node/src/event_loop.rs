@@ -224,7 +224,7 @@ impl EventLoop {
                     let unix_ns = unix_ns();
                     self.fanout.send(News::Repeated { stream, message, topic, unix_ns });
                 } else {
-                    self.fanout.send(News::Refused { stream, payload, error: error.to_string() });
+                    self.fanout.send(News::Refused { stream, payload, error });
                     self.hub.release(stream);
                 }
             }

@@ -4,6 +4,7 @@
 
 pub mod env;
 pub mod geo;
+pub mod grpc_meter;
 pub mod host;
 pub mod http;
 pub mod jwks;

@@ -16,7 +16,10 @@ use commands::Refusal;
 use futures::{Stream, StreamExt as _};
 use gossip::MessageId;
 use libp2p::PeerId;
-use service::listener::Listener;
+use service::{
+    grpc_meter::{GrpcMeter, MeteredService},
+    listener::Listener,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, Streaming, transport::Server};
 
@@ -24,7 +27,6 @@ use crate::{
     handle::{Closed, Handle},
     health::Health,
     hub::{Hub, Item, Reader},
-    metrics::{MeteredService, SidecarMeter},
     recent::Recent,
     tickets::{Accepted, Tickets},
 };
@@ -56,7 +58,7 @@ pub(crate) struct Sidecar {
     pub(crate) traces: ResponseType,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) meter: Arc<SidecarMeter>,
+    pub(crate) meter: Arc<GrpcMeter>,
 }
 
 impl Sidecar {

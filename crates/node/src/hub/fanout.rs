@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::Notice;
 use bytes::Bytes;
-use gossip::{Delivery, MessageId, Topic, Trace};
+use gossip::{Delivery, MessageId, PublishError, Topic, Trace};
 use libp2p::PeerId;
 use service::queue::{Lane, Queue};
 use sha2::{Digest as _, Sha256};
@@ -26,7 +26,7 @@ pub(crate) enum News {
     /// A message was published again: the answer for the stream that did.
     Repeated { stream: StreamId, message: MessageId, topic: Topic, unix_ns: i64 },
     /// A message was not published; told to its stream if that wants to know.
-    Refused { stream: StreamId, payload: Bytes, error: String },
+    Refused { stream: StreamId, payload: Bytes, error: PublishError },
 }
 
 impl News {
@@ -140,10 +140,22 @@ impl Encoder {
                 if self.hub.wants_notices(stream) {
                     // Hashed here: what is refused may be long, and the event loop must not wait.
                     let message_id = hex::encode(Sha256::digest(payload));
-                    let refused = Notice::Refused { error, message_id };
+                    let (reason, error) = (reason(&error).to_owned(), error.to_string());
+                    let refused = Notice::Refused { error, message_id, reason };
                     self.hub.answer(stream, Item::Notice(refused.to_json()));
                 }
             }
         }
+    }
+}
+
+/// Returns the word for why a message is not published.
+fn reason(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::Empty => "empty",
+        PublishError::TooLarge { .. } => "too_large",
+        PublishError::Duplicate { .. } => "duplicate",
+        PublishError::TopicsFull { .. } => "topics_full",
+        PublishError::Busy => "busy",
     }
 }

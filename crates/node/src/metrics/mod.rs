@@ -2,15 +2,13 @@
 
 mod naming;
 mod page;
-mod sidecar;
 mod streams;
 mod traffic;
 
 use std::sync::Arc;
 
 pub(crate) use page::page;
-use service::{http::HttpCounters, listener::Refusals};
-pub(crate) use sidecar::{MeteredService, SidecarMeter};
+use service::{grpc_meter::GrpcMeter, http::HttpCounters, listener::Refusals};
 pub(crate) use streams::{Metered, StreamMeter};
 pub(crate) use traffic::Traffic;
 
@@ -19,7 +17,7 @@ pub(crate) use traffic::Traffic;
 pub(crate) struct Metrics {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) streams: Arc<StreamMeter>,
-    pub(crate) sidecar: Arc<SidecarMeter>,
+    pub(crate) sidecar: Arc<GrpcMeter>,
     pub(crate) http: Arc<HttpCounters>,
     /// What the listeners of the faces did not take, by the name of the face.
     pub(crate) faces: Vec<(&'static str, Arc<Refusals>)>,

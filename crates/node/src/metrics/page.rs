@@ -41,7 +41,7 @@ pub(crate) fn page(
         "Topics that this node subscribed.",
         picture.status.topics.len() as f64,
     );
-    metrics.sidecar.families(&mut families);
+    metrics.sidecar.families(&mut families, "p2p");
     own(&mut families, picture, metrics);
     families.text(&[
         ("cluster_id", config.cluster_id.clone()),

@@ -1,4 +1,4 @@
-//! What the sidecar takes and gives, by method. Counted are the messages of gRPC with their heads
+//! What a gRPC server takes and gives, by method. Counted are the messages of gRPC with their heads
 //! of 5 bytes, as they are before HTTP/2.
 
 use std::{
@@ -13,17 +13,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use crate::metrics::{Families, Labels, OTHER};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use service::metrics::{Families, Labels, OTHER};
 use tonic::{
     body::Body,
     codegen::{Service, http},
     server::NamedService,
 };
 
-/// Methods with a label of their own. There are 3; who asks for others makes up no labels.
-const METHODS_MAX: usize = 8;
+/// Methods with a label of their own. There are fewer; who asks for others makes up no labels.
+const METHODS_MAX: usize = 16;
 
 /// The head of a gRPC message: one byte of flags, four of length.
 const HEAD_BYTES: usize = 5;
@@ -40,13 +40,13 @@ struct Method {
     sent: Count,
 }
 
-/// Counts the sidecar's calls.
+/// Counts the calls of a server.
 #[derive(Debug, Default)]
-pub(crate) struct SidecarMeter {
+pub struct GrpcMeter {
     methods: Mutex<BTreeMap<String, Arc<Method>>>,
 }
 
-impl SidecarMeter {
+impl GrpcMeter {
     fn method(&self, path: &str) -> Arc<Method> {
         let name = path.rsplit('/').next().unwrap_or_default();
         let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,15 +55,15 @@ impl SidecarMeter {
         Arc::clone(methods.entry(name.to_owned()).or_default())
     }
 
-    /// Adds the families.
-    pub(crate) fn families(&self, families: &mut Families) {
+    /// Adds the families; `subsystem` is the part of the names that says which server it is.
+    pub fn families(&self, families: &mut Families, subsystem: &str) {
         let methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut add = |name: &str, help, value: fn(&Method) -> &AtomicU64| {
             let samples = methods.iter().map(|(name, method)| {
                 let labels: Labels = vec![("method", name.clone())];
                 (labels, value(method).load(Ordering::Relaxed))
             });
-            families.counters(format!("optimum_grpc_p2p_{name}_total"), help, samples);
+            families.counters(format!("optimum_grpc_{subsystem}_{name}_total"), help, samples);
         };
         add("received_bytes", "Bytes of requests.", |method| &method.received.bytes);
         add("messages_received", "Messages of requests.", |method| &method.received.messages);
@@ -74,13 +74,14 @@ impl SidecarMeter {
 
 /// A gRPC service whose calls are counted.
 #[derive(Clone, Debug)]
-pub(crate) struct MeteredService<S> {
+pub struct MeteredService<S> {
     inner: S,
-    meter: Arc<SidecarMeter>,
+    meter: Arc<GrpcMeter>,
 }
 
 impl<S> MeteredService<S> {
-    pub(crate) fn new(inner: S, meter: Arc<SidecarMeter>) -> Self {
+    /// Counts the calls of `inner` with `meter`.
+    pub fn new(inner: S, meter: Arc<GrpcMeter>) -> Self {
         Self { inner, meter }
     }
 }
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn made_up_methods_share_one_label() {
-        let meter = SidecarMeter::default();
+        let meter = GrpcMeter::default();
         for number in 0..100 {
             meter.method(&format!("/proto.CommandStream/Made{number}"));
         }
