@@ -194,6 +194,17 @@ impl Clients {
         topics.map(|(topic, threshold)| (topic, *threshold))
     }
 
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &ClientId> {
+        let connected = self.all.iter().filter(|(_, client)| !client.connections.is_empty());
+        connected.map(|(id, _)| id)
+    }
+
+    pub(crate) fn thresholds(&self) -> impl Iterator<Item = (ClientId, Topic, f64)> {
+        self.all.iter().flat_map(|(id, client)| {
+            client.topics.iter().map(|(topic, share)| (id.clone(), topic.clone(), *share))
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

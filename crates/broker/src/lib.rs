@@ -40,7 +40,7 @@ pub type ClientId = Arc<str>;
 pub type Topic = Arc<str>;
 
 /// SHA-256 of a payload.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 32]);
 
 impl fmt::Display for MessageId {

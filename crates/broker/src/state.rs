@@ -144,6 +144,16 @@ impl Broker {
         self.clients.topics_of(client)
     }
 
+    /// Returns the clients that have a connection, in order.
+    pub fn connected(&self) -> impl Iterator<Item = &ClientId> {
+        self.clients.connected()
+    }
+
+    /// Returns every subscription with its threshold, by client.
+    pub fn thresholds(&self) -> impl Iterator<Item = (ClientId, Topic, f64)> {
+        self.clients.thresholds()
+    }
+
     /// Returns how many clients have subscriptions or connections.
     pub fn clients(&self) -> usize {
         self.clients.len()

@@ -1,0 +1,343 @@
+//! The gRPC face: the same requests and deliveries as REST and WebSocket.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use api::{
+    proxy::{
+        self as proto, ExposeNodesRequest, ExposeNodesResponse, ProxyMessage, PublishRequest,
+        PublishResponse, SessionRequest, SessionResponse, SubscribeRequest, SubscribeResponse,
+        proxy_stream_server::{ProxyStream, ProxyStreamServer},
+        session_service_server::{SessionService, SessionServiceServer},
+    },
+    rest::{BodyError, Content, TOPIC_BYTES_MAX},
+};
+use futures::{Stream, StreamExt as _};
+use service::{
+    grpc_meter::{GrpcMeter, MeteredService},
+    listener::Listener,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
+
+use crate::{
+    connection::{Item, lost_json},
+    error::{MESSAGE_BYTES_MAX, RequestError},
+    http::SocketCounters,
+    proxy::{Identity, Proxy, Publish, share},
+    sessions::Wish,
+};
+
+/// What a client may send of one stream before it is read, and streams of one connection.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+
+/// How often a quiet client is asked whether it is still there, and how long it may take.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a client may take to say who it is.
+const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(30);
+
+/// Most topics of one request.
+const TOPICS_MAX: usize = 256;
+
+/// A request longer than the longest message and its names is refused before it is read.
+const REQUEST_BYTES_MAX: usize = MESSAGE_BYTES_MAX as usize + (64 << 10);
+
+/// The services.
+#[derive(Clone, Debug)]
+pub(crate) struct Face {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) streams: Arc<SocketCounters>,
+    pub(crate) meter: Arc<GrpcMeter>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Face {
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server fails.
+    pub(crate) async fn serve(self, listener: Listener) -> anyhow::Result<()> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<ProxyStreamServer<Self>>().await;
+        health.set_serving::<SessionServiceServer<Self>>().await;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (meter, stop) = (Arc::clone(&self.meter), self.stop.clone());
+        let streams = ProxyStreamServer::new(self.clone())
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX);
+        let sessions = SessionServiceServer::new(self).max_decoding_message_size(1 << 20);
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(MeteredService::new(streams, Arc::clone(&meter)))
+            .add_service(MeteredService::new(sessions, meter))
+            .add_service(health_service)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
+            .await?;
+        Ok(())
+    }
+
+    async fn client(&self, metadata: &MetadataMap, named: &str) -> Result<Identity, RequestError> {
+        let authorization = metadata.get("authorization").and_then(|value| value.to_str().ok());
+        self.proxy.identify(authorization, named).await
+    }
+
+    async fn subscribe_all(
+        &self,
+        metadata: &MetadataMap,
+        wanted: &SubscribeRequest,
+    ) -> Result<SubscribeResponse, RequestError> {
+        let client = self.client(metadata, &wanted.client_id).await?;
+        let first = Some(&wanted.topic).filter(|topic| !topic.is_empty());
+        let topics: Vec<_> = first.into_iter().chain(&wanted.topics).collect();
+        if topics.len() > TOPICS_MAX {
+            let count = topics.len();
+            return Err(RequestError::Query(format!("{count} topics, at most {TOPICS_MAX}")));
+        }
+        for topic in &topics {
+            check_topic(topic)?;
+        }
+        let topic = String::clone(topics.first().ok_or(BodyError::NoTopic)?);
+        let threshold = share(wanted.threshold);
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(BodyError::Threshold(threshold).into());
+        }
+        let threshold = Some(threshold).filter(|threshold| *threshold > 0.0);
+        for topic in topics {
+            self.proxy.subscribe(&client, topic, threshold).await?;
+        }
+        let client_id = client.id.to_string();
+        Ok(SubscribeResponse { status: "subscribed".to_owned(), topic, client_id })
+    }
+
+    async fn publish_one(
+        &self,
+        metadata: &MetadataMap,
+        asked: PublishRequest,
+    ) -> Result<PublishResponse, RequestError> {
+        let PublishRequest { client_id, topic, message } = asked;
+        let client = self.client(metadata, &client_id).await?;
+        check_topic(&topic)?;
+        if message.is_empty() {
+            return Err(BodyError::NoMessage.into());
+        }
+        let content = Content::Message(message);
+        let publish = Publish { topic: topic.clone(), content, timestamp: None };
+        let published = self.proxy.publish(&client, publish).await?;
+        Ok(PublishResponse {
+            // Clients know no other word for success, also when it was published before.
+            status: "published".to_owned(),
+            topic,
+            client_id: client.id.to_string(),
+            message_id: hex::encode(published.id),
+        })
+    }
+}
+
+fn check_topic(topic: &str) -> Result<(), BodyError> {
+    match topic.len() {
+        0 => Err(BodyError::NoTopic),
+        1..=TOPIC_BYTES_MAX => Ok(()),
+        bytes => Err(BodyError::TopicTooLong { bytes }),
+    }
+}
+
+type Messages = Pin<Box<dyn Stream<Item = Result<ProxyMessage, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ProxyStream for Face {
+    type ClientStreamStream = Messages;
+
+    async fn client_stream(
+        &self,
+        request: Request<Streaming<ProxyMessage>>,
+    ) -> Result<Response<Messages>, Status> {
+        let (metadata, _, mut sent) = request.into_parts();
+        let first = tokio::time::timeout(FIRST_MESSAGE_MAX, sent.message()).await;
+        let first =
+            first.map_err(|_| Status::deadline_exceeded("no message names the client"))??;
+        let named = first.map(|message| message.client_id).unwrap_or_default();
+        let client = self.client(&metadata, &named).await.map_err(|error| error.status())?;
+        let inbox = self.proxy.connect(&client).await.map_err(|error| error.status())?;
+        let open = Open::new(Arc::clone(&self.streams));
+        let client_id = client.id.to_string();
+        let expires = client.remaining().map(|remaining| Instant::now() + remaining);
+        let messages = inbox.map(move |item| {
+            let _counted = &open;
+            Ok(message(item, &client_id))
+        });
+        let streams = Arc::clone(&self.streams);
+        let end = async move {
+            tokio::select! {
+                () = until(expires) => {
+                    SocketCounters::count(&streams.expired);
+                    Some(Status::unauthenticated("the token expired"))
+                }
+                // What a client sends later means nothing, but must be read for it to end.
+                () = drained(sent) => None,
+            }
+        };
+        Ok(Response::new(Box::pin(ended_by(messages, end))))
+    }
+
+    async fn publish(
+        &self,
+        request: Request<PublishRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let published = self.publish_one(&metadata, asked).await;
+        published.map(Response::new).map_err(|error| error.status())
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<SubscribeResponse>, Status> {
+        let (metadata, _, wanted) = request.into_parts();
+        let subscribed = self.subscribe_all(&metadata, &wanted).await;
+        subscribed.map(Response::new).map_err(|error| error.status())
+    }
+
+    async fn expose_nodes(
+        &self,
+        request: Request<ExposeNodesRequest>,
+    ) -> Result<Response<ExposeNodesResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let client = self.client(&metadata, &asked.client_id).await;
+        client.map_err(|error| error.status())?;
+        let mut nodes = self.proxy.upstream.ranked();
+        if asked.expose_amount > 0 {
+            nodes.truncate(asked.expose_amount as usize);
+        }
+        let p2p = nodes.iter().map(|node| node.state().health.unwrap_or_default().p2p_address);
+        Ok(Response::new(ExposeNodesResponse {
+            nodes_opt_p2p: p2p.collect(),
+            nodes: nodes.iter().map(|node| node.advertised().to_owned()).collect(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for Face {
+    async fn create_session(
+        &self,
+        request: Request<SessionRequest>,
+    ) -> Result<Response<SessionResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let session = async {
+            let client = self.client(&metadata, &asked.client_id).await?;
+            let wish = Wish {
+                client_id: asked.client_id,
+                topics: asked.topics,
+                capabilities: asked.capabilities,
+                expose_amount: asked.expose_amount,
+                region_hint: asked.region_hint,
+            };
+            let upstream = &self.proxy.upstream;
+            self.proxy.sessions.create(upstream, &client.id, &wish, SystemTime::now())
+        };
+        let session = session.await.map_err(|error| error.status())?;
+        let nodes = session.nodes.into_iter().map(|node| proto::SessionNode {
+            id: node.id,
+            address: node.address,
+            transport: node.transport.to_owned(),
+            region: node.region,
+            ticket: node.ticket,
+            score: node.score as f32,
+        });
+        Ok(Response::new(SessionResponse {
+            session_id: session.id,
+            nodes: nodes.collect(),
+            expires_at: session.expires_at,
+            refresh_after: session.refresh_after,
+            error: String::new(),
+        }))
+    }
+}
+
+fn message(item: Item, client_id: &str) -> ProxyMessage {
+    let client_id = client_id.to_owned();
+    match item {
+        Item::Message { id, topic, json } => ProxyMessage {
+            client_id,
+            message: json,
+            topic: topic.to_string(),
+            message_id: id.to_string(),
+            r#type: "message".to_owned(),
+        },
+        Item::Lost(messages) => ProxyMessage {
+            client_id,
+            message: lost_json(messages).into(),
+            r#type: "lost".to_owned(),
+            ..ProxyMessage::default()
+        },
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Passes messages on until they end or `end` comes, and then why if that is to be told.
+fn ended_by(
+    messages: impl Stream<Item = Result<ProxyMessage, Status>> + Send + Unpin + 'static,
+    end: impl Future<Output = Option<Status>> + Send + 'static,
+) -> impl Stream<Item = Result<ProxyMessage, Status>> + Send {
+    let state = Some((messages, Box::pin(end)));
+    futures::stream::unfold(state, |state| async {
+        let (mut messages, mut end) = state?;
+        tokio::select! {
+            biased;
+            status = &mut end => status.map(|status| (Err(status), None)),
+            message = messages.next() => Some((message?, Some((messages, end)))),
+        }
+    })
+}
+
+/// Reads what means nothing, until the connection fails. A client may send no more and listen on.
+async fn drained(mut sent: Streaming<ProxyMessage>) {
+    loop {
+        match sent.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => std::future::pending().await,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Counts an open stream.
+struct Open(Arc<SocketCounters>);
+
+impl Open {
+    fn new(streams: Arc<SocketCounters>) -> Self {
+        SocketCounters::count(&streams.open);
+        Self(streams)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

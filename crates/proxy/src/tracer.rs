@@ -1,0 +1,199 @@
+//! The tracer's picture of the last seconds (the contract, section 2.2.5).
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::traffic::{Seen, Traffic};
+
+/// What passed in a window of time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Snapshot {
+    /// Nodes that are connected.
+    active_nodes: usize,
+    /// The mode of the nodes: optimum or gossipsub.
+    algorithm: String,
+    /// From publish to the last of the nodes, over messages that all of them reported.
+    average_delay_seconds: f64,
+    /// Bytes moved, over what one copy for each node would be.
+    bloat_factor: f64,
+    /// Messages that every node reported.
+    delivered_messages: usize,
+    /// Times that clients published a message again.
+    duplicate_messages: u64,
+    /// One copy of each message for each active node, in bytes.
+    ideal_byte_complexity: u64,
+    /// RFC 3339.
+    last_updated: String,
+    /// By message id.
+    messages: BTreeMap<String, Message>,
+    /// Of the delays, in seconds.
+    p75: f64,
+    /// Of the delays, in seconds.
+    p95: f64,
+    /// Messages that clients of this proxy published.
+    published_messages: usize,
+    /// Bytes of payloads that nodes reported: one copy for each node that has the message.
+    total_bytes_moved: u64,
+    /// Nodes that are not connected.
+    unhealthy_nodes: usize,
+    window_seconds: u64,
+}
+
+/// One message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Message {
+    bytes_moved: u64,
+    /// From publish to the last node; 0 while nodes are missing.
+    delay_sec: f64,
+    /// RFC 3339: the last node so far, or when it was first known.
+    delivered: String,
+    duplicates: u64,
+    /// By the address of the node; nothing is said of each.
+    peers_seen: BTreeMap<String, BTreeMap<String, String>>,
+    /// RFC 3339: when a client of this proxy published it, or when it was first known.
+    published: String,
+    topic: String,
+}
+
+/// The nodes, for a picture.
+pub(crate) struct Nodes<'a> {
+    /// All addresses, in the order of their numbers.
+    pub(crate) addresses: Vec<&'a str>,
+    pub(crate) active: usize,
+    pub(crate) algorithm: String,
+}
+
+/// Returns the picture of the last `window`.
+pub(crate) fn snapshot(
+    traffic: &Traffic,
+    nodes: &Nodes<'_>,
+    now: Instant,
+    window: Duration,
+) -> Snapshot {
+    let mut delays = Vec::new();
+    let mut messages = BTreeMap::new();
+    let (mut published, mut duplicates, mut moved, mut ideal) = (0, 0, 0, 0);
+    for (id, seen) in traffic.recent(now, window) {
+        let message = message(traffic, nodes, seen);
+        published += usize::from(seen.published.is_some());
+        duplicates += seen.duplicates;
+        moved += message.bytes_moved;
+        ideal += seen.payload_bytes.unwrap_or(0) as u64 * nodes.active as u64;
+        delays.extend(is_settled(seen, nodes).then_some(message.delay_sec));
+        messages.insert(id.to_string(), message);
+    }
+    delays.sort_by(f64::total_cmp);
+    Snapshot {
+        active_nodes: nodes.active,
+        algorithm: nodes.algorithm.clone(),
+        average_delay_seconds: average(&delays),
+        bloat_factor: if ideal == 0 { 0.0 } else { moved as f64 / ideal as f64 },
+        delivered_messages: delays.len(),
+        duplicate_messages: duplicates,
+        ideal_byte_complexity: ideal,
+        last_updated: rfc3339(traffic.wall_clock(now)),
+        messages,
+        p75: percentile(&delays, 75),
+        p95: percentile(&delays, 95),
+        published_messages: published,
+        total_bytes_moved: moved,
+        unhealthy_nodes: nodes.addresses.len() - nodes.active,
+        window_seconds: window.as_secs(),
+    }
+}
+
+fn is_settled(seen: &Seen, nodes: &Nodes<'_>) -> bool {
+    seen.node_count() > 0 && seen.node_count() as usize >= nodes.active
+}
+
+fn message(traffic: &Traffic, nodes: &Nodes<'_>, seen: &Seen) -> Message {
+    let published = seen.published.unwrap_or(seen.first);
+    let delivered = seen.last_heard.unwrap_or(seen.first);
+    let delay = delivered.saturating_duration_since(published).as_secs_f64();
+    let peers = seen.nodes().filter_map(|node| nodes.addresses.get(node.0 as usize));
+    Message {
+        bytes_moved: seen.payload_bytes.unwrap_or(0) as u64 * u64::from(seen.node_count()),
+        delay_sec: if is_settled(seen, nodes) { delay } else { 0.0 },
+        delivered: rfc3339(traffic.wall_clock(delivered)),
+        duplicates: seen.duplicates,
+        peers_seen: peers.map(|address| ((*address).to_owned(), BTreeMap::new())).collect(),
+        published: rfc3339(traffic.wall_clock(published)),
+        topic: seen.topic.to_string(),
+    }
+}
+
+fn average(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+/// Returns the value below or at which so many of a hundred are (nearest rank).
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    rank.checked_sub(1).and_then(|place| sorted.get(place)).copied().unwrap_or(0.0)
+}
+
+/// Writes a time in UTC, as Go reads it.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_| String::new(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::{MessageId, NodeId, Topic};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_picture_tells_what_every_node_has_and_how_long_that_took() {
+        let now = Instant::now();
+        let mut traffic = Traffic::new(3, now, SystemTime::UNIX_EPOCH);
+        let (topic, after) = (Topic::from("t"), |millis| now + Duration::from_millis(millis));
+        let (first, second) = (MessageId([1; 32]), MessageId([2; 32]));
+        traffic.sent(now, &topic, first, 100);
+        traffic.repeated(&first);
+        traffic.heard(after(100), NodeId(0), first, &topic, Some(100));
+        traffic.heard(after(250), NodeId(1), first, &topic, None);
+        traffic.heard(after(300), NodeId(1), second, &topic, None);
+        let addresses = vec!["a:1", "b:2", "c:3"];
+        let nodes = Nodes { addresses, active: 2, algorithm: "optimum".to_owned() };
+        let shown = snapshot(&traffic, &nodes, after(500), Duration::from_secs(10));
+        let shown = serde_json::to_value(&shown).expect("plain");
+        for (key, value) in [
+            ("active_nodes", json!(2)),
+            ("unhealthy_nodes", json!(1)),
+            ("published_messages", json!(1)),
+            ("delivered_messages", json!(1)),
+            ("duplicate_messages", json!(1)),
+            ("average_delay_seconds", json!(0.25)),
+            ("p75", json!(0.25)),
+            ("p95", json!(0.25)),
+            ("total_bytes_moved", json!(200)),
+            ("ideal_byte_complexity", json!(200)),
+            ("bloat_factor", json!(1.0)),
+            ("window_seconds", json!(10)),
+            ("last_updated", json!("1970-01-01T00:00:00.5Z")),
+        ] {
+            assert_eq!(shown[key], value, "{key}");
+        }
+        let of_first = &shown["messages"][first.to_string()];
+        assert_eq!(of_first["peers_seen"], json!({"a:1": {}, "b:2": {}}));
+        assert_eq!(of_first["delivered"], json!("1970-01-01T00:00:00.25Z"));
+        assert_eq!(shown["messages"][second.to_string()]["delay_sec"], json!(0.0));
+        let short = snapshot(&traffic, &nodes, after(500), Duration::from_millis(300));
+        assert_eq!(short.messages.len(), 1, "the first is older");
+    }
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let values: Vec<_> = (1..=20).map(f64::from).collect();
+        let rounded = |values: &[f64], percent| percentile(values, percent).round() as u32;
+        assert_eq!([75, 95, 100].map(|percent| rounded(&values, percent)), [15, 19, 20]);
+        assert_eq!(rounded(&[], 75), 0);
+    }
+}
