@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info};
+use tracing::info;
 
 use crate::{
     connection::{Inbox, Outbox},
@@ -206,7 +206,6 @@ impl Task {
         // Whoever asked may be gone.
         match question {
             Question::Subscribe { client, topic, threshold, reply } => {
-                debug!(%client, %topic, threshold, "subscribe");
                 let _gone = reply.send(self.broker.subscribe(now, &client, &topic, threshold));
             }
             Question::Connect { client, reply } => {

@@ -125,6 +125,7 @@ impl Proxy {
     ) -> Result<(), RequestError> {
         let topic = Topic::from(topic);
         self.deliveries.subscribe(client.id.clone(), topic.clone(), threshold).await?;
+        debug!(client = %client.id, %topic, threshold, "subscribed");
         let threshold = threshold.unwrap_or(self.config.threshold) as f32;
         let wanted = Subscription { topic: topic.to_string(), threshold };
         // It holds here whatever becomes of the others' knowledge: said if that is asked for.
@@ -180,9 +181,15 @@ impl Proxy {
     ) -> Result<Published, RequestError> {
         let topic = Topic::from(&*publish.topic);
         let result = self.try_publish(client, &topic, publish).await;
-        if let Err(error) = &result {
-            debug!(client = %client.id, %topic, %error, "not published");
-            self.traffic().failed(&client.id, &topic, error.kind());
+        match &result {
+            Ok(published) => {
+                let (id, deduplicated) = (hex::encode(published.id), published.deduplicated);
+                debug!(client = %client.id, %topic, id, deduplicated, "published");
+            }
+            Err(error) => {
+                debug!(client = %client.id, %topic, %error, "not published");
+                self.traffic().failed(&client.id, &topic, error.kind());
+            }
         }
         result
     }

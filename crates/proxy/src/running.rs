@@ -30,6 +30,9 @@ const CONNECTIONS_MAX: usize = 32_768;
 /// How often it is told that clients with a connection still want what they subscribed, at most.
 const KEEP_INTERVAL_MAX: Duration = Duration::from_secs(600);
 
+/// How long after an attempt with Redis away the next one comes.
+const SYNCHRONIZE_PAUSE: Duration = Duration::from_secs(1);
+
 /// A proxy that runs. Dropping it stops it at once; [`Running::shutdown`] does it with care.
 #[derive(Debug)]
 pub struct Running {
@@ -213,12 +216,22 @@ async fn follow_changes(proxy: Arc<Proxy>) {
                 proxy.synchronize(&client).await;
             }
             Change::Of(_) => {}
-            Change::Any => {
-                for client in picture.connected {
-                    proxy.synchronize(&client).await;
-                }
-            }
+            Change::Any => synchronize_all(&proxy).await,
         }
+    }
+}
+
+/// Does it again until Redis answers: it may be back, and not asked again yet.
+async fn synchronize_all(proxy: &Proxy) {
+    loop {
+        let Ok(picture) = proxy.deliveries.picture().await else { return };
+        for client in picture.connected {
+            proxy.synchronize(&client).await;
+        }
+        if proxy.store.counts().redis_is_there != Some(false) {
+            return;
+        }
+        tokio::time::sleep(SYNCHRONIZE_PAUSE).await;
     }
 }
 

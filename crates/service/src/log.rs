@@ -16,7 +16,10 @@ use tracing::{
 };
 use tracing_subscriber::{
     filter::Targets,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::{JsonFields, Writer},
+    },
     layer::SubscriberExt as _,
     registry::LookupSpan,
 };
@@ -45,7 +48,10 @@ pub fn init(level: &str, version: &'static str, commit: &'static str) {
     } else {
         Lines::ForMachines(JsonLines { version, commit })
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(format);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .fmt_fields(JsonFields::new())
+        .event_format(format);
     let subscriber = tracing_subscriber::registry().with(lines).with(targets(filter(level)));
     // Somebody else, a test for example, may log already.
     let _already = tracing::subscriber::set_global_default(subscriber);
@@ -82,11 +88,19 @@ where
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
+        // What belongs to the request that is being served.
+        for span in context.event_scope().into_iter().flatten() {
+            if let Some(of_span) = span.extensions().get::<FormattedFields<N>>()
+                && let Ok(of_span) = serde_json::from_str::<Map<String, Value>>(of_span)
+            {
+                fields.others.extend(of_span);
+            }
+        }
         event.record(&mut fields);
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let level = *event.metadata().level();
@@ -243,6 +257,24 @@ mod tests {
         assert_eq!((&record["peer"], &record["count"]), (&"12D3".into(), &3.into()));
         assert_eq!((&record["version"], &record["commit"]), (&"v1".into(), &"8f3057d".into()));
         assert!(record["timestamp"].as_u64().is_some_and(|seconds| seconds > 1_700_000_000));
+    }
+
+    #[test]
+    fn a_record_within_a_span_bears_what_the_span_does() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(Lines::ForMachines(JsonLines { version: "v1", commit: "8f3057d" }))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("request", request_id = "a\"b");
+            span.in_scope(|| tracing::info!(count = 3, "within"));
+        });
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let record: Value = serde_json::from_slice(&bytes).expect("JSON");
+        assert_eq!((&record["request_id"], &record["count"]), (&"a\"b".into(), &3.into()));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Access with what it is about: a real Redis, a real HTTP server of keys, real RSA keys.
 
 mod alike;
-mod issuer;
 mod redis_server;
 mod shared;
 mod tls;

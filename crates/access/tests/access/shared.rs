@@ -165,7 +165,7 @@ async fn while_redis_is_away_open_goes_on_by_memory_and_comes_back_by_itself() {
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
     assert_eq!(store.counts().redis_is_there, Some(true));
 
-    server.kill();
+    server.0.kill();
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::Taken), "its own claims are known");
     assert_eq!(store.claim(&[8; 32], TTL).await, Ok(Claim::First));
     assert_eq!(store.claim(&[8; 32], TTL).await, Ok(Claim::Taken));
@@ -179,7 +179,7 @@ async fn while_redis_is_away_open_goes_on_by_memory_and_comes_back_by_itself() {
     assert_eq!((counts.redis_is_there, counts.refused), (Some(false), 0));
     assert!(counts.redis_failed >= 1 && counts.went_by_memory >= 5, "{counts:?}");
 
-    server.start_again().await;
+    server.0.start_again().await;
     until_it_is_back(&store).await;
     assert_eq!(store.keep("c", TTL).await, Ok(false), "it came back empty");
     for topic in &known {
@@ -194,7 +194,7 @@ async fn while_redis_is_away_closed_refuses_what_needs_it() {
     let mut server = redis_or_skip!();
     let store = Arc::new(server.store(OnFailure::Closed));
     let quotas = Quotas::new(Arc::clone(&store));
-    server.kill();
+    server.0.kill();
     let error = quotas.admit(&client(LIMITS), 1).await.expect_err("nobody can tell");
     assert_eq!((error.code(), error.retry_after_seconds()), (503, Some(1)));
     assert_eq!(store.claim(&ID, TTL).await, Err(StoreError::Away));
@@ -202,7 +202,7 @@ async fn while_redis_is_away_closed_refuses_what_needs_it() {
     assert_eq!(store.subscriptions("c").await, Err(StoreError::Away));
     assert_eq!(store.keep("c", TTL).await, Err(StoreError::Away));
     assert_eq!((store.counts().refused, store.counts().went_by_memory), (5, 0));
-    server.start_again().await;
+    server.0.start_again().await;
     until_it_is_back(&store).await;
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First), "what was refused was not claimed");
     quotas.admit(&client(LIMITS), 1).await.expect("within");
@@ -211,11 +211,11 @@ async fn while_redis_is_away_closed_refuses_what_needs_it() {
 #[tokio::test]
 async fn a_proxy_starts_before_its_redis() {
     let mut server = redis_or_skip!();
-    server.kill();
+    server.0.kill();
     let store = server.store(OnFailure::Open);
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
     let mut news = store.changes();
-    server.start_again().await;
+    server.0.start_again().await;
     until_it_is_back(&store).await;
     assert_eq!(news.recv().await, Ok(Change::Any));
     let other = server.store(OnFailure::Open);
@@ -228,19 +228,19 @@ async fn a_redis_that_does_not_answer_holds_nobody_up_and_a_claim_in_doubt_is_ma
     let server = redis_or_skip!();
     let store = server.store(OnFailure::Closed);
     assert_eq!(store.subscriptions("c").await, Ok(vec![]));
-    server.signal("STOP");
+    server.0.signal("STOP");
     // It may be written there, and the answer does not come.
     assert_eq!(store.claim(&ID, TTL).await, Err(StoreError::Away));
-    server.signal("CONT");
+    server.0.signal("CONT");
     until_it_is_back(&store).await;
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::Taken));
     let other = server.store(OnFailure::Closed);
     assert_eq!(other.claim(&ID, TTL).await, Ok(Claim::Taken));
 
-    server.signal("STOP");
+    server.0.signal("STOP");
     store.release(&ID).await;
-    server.signal("CONT");
+    server.0.signal("CONT");
     until_it_is_back(&store).await;
     // Whether it was released or not: it is claimed once.
     assert_eq!(store.claim(&ID, TTL).await, Ok(Claim::First));

@@ -6,9 +6,8 @@ use access::{AuthConfig, AuthError, Client, Refusal as _, Verifier};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use servers::issuer::{AUDIENCE, Key, Server, claims, unix_seconds, with};
 use service::jwks::Pace;
-
-use crate::issuer::{AUDIENCE, Key, Server, claims, unix_seconds, with};
 
 /// Times that let a test see the next fetch at once.
 const AT_ONCE: Pace =
@@ -25,8 +24,16 @@ async fn refused(verifier: &Verifier, token: &str) -> AuthError {
 async fn one_key() -> (Key, Server, Verifier) {
     let key = Key::new("k1");
     let server = Server::start(&[&key]).await;
-    let verifier = Verifier::new(&server.config()).await.expect("a URL");
+    let verifier = Verifier::new(&config(&server)).await.expect("a URL");
     (key, server, verifier)
+}
+
+fn config(server: &Server) -> AuthConfig {
+    AuthConfig {
+        jwks: server.url().to_owned(),
+        issuer: servers::issuer::ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -137,7 +144,7 @@ async fn a_key_that_names_no_algorithm_takes_each_of_rsa() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), json!({ "keys": [jwk] }).to_string()).expect("written");
     let jwks = file.path().to_string_lossy().into_owned();
-    let issuer = crate::issuer::ISSUER.to_owned();
+    let issuer = servers::issuer::ISSUER.to_owned();
     let config = AuthConfig { jwks, issuer, audience: AUDIENCE.to_owned() };
     let verifier = Verifier::new(&config).await.expect("a file");
     for algorithm in [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512] {
@@ -149,7 +156,7 @@ async fn a_key_that_names_no_algorithm_takes_each_of_rsa() {
 async fn a_key_that_is_new_is_fetched_and_one_that_is_gone_is_not_believed() {
     let (old, new) = (Key::new("old"), Key::new("new"));
     let server = Server::start(&[&old]).await;
-    let verifier = Verifier::with_pace(&server.config(), AT_ONCE).await.expect("a URL");
+    let verifier = Verifier::with_pace(&config(&server), AT_ONCE).await.expect("a URL");
     show(&verifier, &old.token(&claims())).await.expect("valid");
     server.serve(Some(&[&old, &new]));
     show(&verifier, &new.token(&claims())).await.expect("valid");
@@ -191,7 +198,7 @@ async fn a_flood_of_unknown_keys_is_one_fetch_and_known_ones_pass() {
 async fn keys_that_cannot_be_fetched_are_not_the_clients_fault() {
     let (key, server) = (Key::new("k1"), Server::start(&[]).await);
     server.serve(None);
-    let verifier = Verifier::with_pace(&server.config(), AT_ONCE).await.expect("a URL");
+    let verifier = Verifier::with_pace(&config(&server), AT_ONCE).await.expect("a URL");
     let error = refused(&verifier, &key.token(&claims())).await;
     assert_eq!((error.code(), error.retry_after_seconds()), (503, Some(10)));
     assert!(error.to_string().contains("status 500"), "{error}");

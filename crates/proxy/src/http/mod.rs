@@ -30,7 +30,7 @@ use percent_encoding::percent_decode_str;
 use service::http::{HttpCounters, answer, not_found};
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::{Instrument as _, debug_span};
+use tracing::{Instrument as _, info_span};
 
 use crate::{
     error::RequestError,
@@ -132,7 +132,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
 async fn bounded(State(face): State<Face>, request: Request, next: Next) -> Response {
     face.counters.request();
     let id = request_id(request.headers());
-    let span = debug_span!("request", id, method = %request.method(), path = request.uri().path());
+    let span = info_span!("request", request_id = id);
     let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).instrument(span).await;
     let mut response = answered.unwrap_or_else(|_| refusal(&RequestError::Timeout));
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -82,6 +82,9 @@ impl Link {
                 Ok((sidecar, health)) => self.serve(sidecar, health, &mut publishes).await,
                 Err(end) => end,
             };
+            if self.reports.is_closed() {
+                return;
+            }
             if begin.elapsed() > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }

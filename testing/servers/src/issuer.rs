@@ -8,7 +8,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use access::AuthConfig;
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
@@ -17,17 +16,23 @@ use axum::{Router, http::StatusCode, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 
-pub(crate) const ISSUER: &str = "https://issuer.example/";
-pub(crate) const AUDIENCE: &str = "optimum-login";
+/// Who signs (`iss`).
+pub const ISSUER: &str = "https://issuer.example/";
+/// Whom tokens are for (`aud`).
+pub const AUDIENCE: &str = "optimum-login";
 
 /// A key that signs.
-pub(crate) struct Key {
-    pub(crate) id: &'static str,
-    pub(crate) signing: EncodingKey,
+#[derive(Debug)]
+pub struct Key {
+    /// Its name (`kid`).
+    pub id: &'static str,
+    /// The private half.
+    pub signing: EncodingKey,
 }
 
 impl Key {
-    pub(crate) fn new(id: &'static str) -> Self {
+    /// Makes one.
+    pub fn new(id: &'static str) -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("made");
         let der: Pkcs8V1Der<'_> = pair.as_der().expect("written");
         let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref()));
@@ -35,7 +40,7 @@ impl Key {
     }
 
     /// The public half, as Auth0 writes it.
-    pub(crate) fn jwk(&self) -> Value {
+    pub fn jwk(&self) -> Value {
         let jwk = Jwk::from_encoding_key(&self.signing, Algorithm::RS256).expect("an RSA key");
         let mut jwk = serde_json::to_value(jwk).expect("JSON");
         jwk["kid"] = json!(self.id);
@@ -43,41 +48,47 @@ impl Key {
         jwk
     }
 
-    pub(crate) fn token(&self, claims: &Value) -> String {
+    /// Signs claims.
+    pub fn token(&self, claims: &Value) -> String {
         self.token_by(Algorithm::RS256, claims)
     }
 
-    pub(crate) fn token_by(&self, algorithm: Algorithm, claims: &Value) -> String {
+    /// Signs claims by another algorithm of RSA.
+    pub fn token_by(&self, algorithm: Algorithm, claims: &Value) -> String {
         let header = Header { kid: Some(self.id.to_owned()), ..Header::new(algorithm) };
         encode(&header, claims, &self.signing).expect("signed")
     }
 }
 
 /// Claims that let a client in.
-pub(crate) fn claims() -> Value {
+pub fn claims() -> Value {
     let exp = unix_seconds() + 3600;
     json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "auth0|u1", "exp": exp, "is_active": true })
 }
 
-pub(crate) fn with(claim: &str, value: Value) -> Value {
+/// The same with one claim changed.
+pub fn with(claim: &str, value: Value) -> Value {
     let mut claims = claims();
     claims[claim] = value;
     claims
 }
 
-pub(crate) fn unix_seconds() -> u64 {
+/// Returns the time.
+pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 /// An HTTP server of keys.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     url: String,
     keys: Arc<Mutex<Option<String>>>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Server {
-    pub(crate) async fn start(keys: &[&Key]) -> Self {
+    /// Starts one that serves these keys.
+    pub async fn start(keys: &[&Key]) -> Self {
         let page = Arc::new(Mutex::new(Some(jwks(keys))));
         let asked = Arc::new(AtomicUsize::new(0));
         let (served, counted) = (Arc::clone(&page), Arc::clone(&asked));
@@ -93,20 +104,18 @@ impl Server {
         Self { url: format!("http://{address}/.well-known/jwks.json"), keys: page, asked }
     }
 
-    pub(crate) fn config(&self) -> AuthConfig {
-        AuthConfig {
-            jwks: self.url.clone(),
-            issuer: ISSUER.to_owned(),
-            audience: AUDIENCE.to_owned(),
-        }
+    /// Returns where the keys are.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Serves these from now on; none is an error of the server.
-    pub(crate) fn serve(&self, keys: Option<&[&Key]>) {
+    pub fn serve(&self, keys: Option<&[&Key]>) {
         *self.keys.lock().expect("sound") = keys.map(jwks);
     }
 
-    pub(crate) fn asked(&self) -> usize {
+    /// Returns how often it was asked.
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
