@@ -1,7 +1,7 @@
 //! The four ways to subscribe: WebSocket and gRPC at the proxy, WebSocket and TCP at NATS.
 
 use anyhow::{Context as _, Result, bail};
-use bytes::Bytes;
+use api::proxy::ProxyMessage;
 use prost::Message as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -34,21 +34,6 @@ impl Face {
             Self::Stream => "gRPC / TCP",
         }
     }
-}
-
-/// A message on the proxy's stream.
-#[derive(Clone, PartialEq, prost::Message)]
-struct ProxyMessage {
-    #[prost(string, tag = "1")]
-    client_id: String,
-    #[prost(bytes = "bytes", tag = "2")]
-    message: Bytes,
-    #[prost(string, tag = "3")]
-    topic: String,
-    #[prost(string, tag = "4")]
-    message_id: String,
-    #[prost(string, tag = "5")]
-    r#type: String,
 }
 
 /// Reads what a server sends.

@@ -12,7 +12,7 @@ use crate::{
     message::Clock,
     publisher::Publisher,
     server::{Programs, Server},
-    usage::{Cores, Meter},
+    usage::{CORES_NOTE, Cores, Meter},
 };
 
 /// Payload bytes that a publisher may be ahead of the slowest subscriber, and messages at least and
@@ -139,13 +139,11 @@ pub(crate) async fn measure(
     let mut text = format!(
         "**Fan-out at saturation.** The publisher is at most *window* messages ahead of the slowest \
          subscriber, and publishes at least a quarter of it at once; {:?} are measured after {:?}. \
-         *Wire* is what the subscribers' sockets received. Cores are those of the server and of the \
-         generator: where the generator has a whole one and the server has not, the generator is what \
-         limits.\n\n\
+         *Wire* is what the subscribers' sockets received. {CORES_NOTE}\n\n\
          | face | subscribers × message | window | proxy k deliveries/s | NATS | ratio | \
          proxy payload MB/s | NATS | proxy wire MB/s | NATS | ratio | \
-         server cores, proxy / NATS | generator cores | target |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         server cores, proxy / NATS | generator | others | target |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         times.measure, times.settle
     );
     let mut failures = Vec::new();
@@ -167,7 +165,7 @@ fn row(load: Load, comparison: &Comparison<Throughput>) -> String {
     let payload = comparison.cells(1, |one| one.payload_mb_per_second);
     let (payload, _) = payload.rsplit_once(" | ").unwrap_or((&payload, ""));
     format!(
-        "| {} | {} × {} B | {} | {} | {payload} | {} | {} | {} | {} |\n",
+        "| {} | {} × {} B | {} | {} | {payload} | {} | {} | {} | {} | {} |\n",
         load.face.name(),
         load.subscribers,
         load.bytes,
@@ -176,6 +174,7 @@ fn row(load: Load, comparison: &Comparison<Throughput>) -> String {
         comparison.cells(1, |one| one.wire_mb_per_second),
         comparison.pair(2, |one| one.cores.server),
         comparison.pair(2, |one| one.cores.generator),
+        comparison.pair(2, |one| one.cores.others),
         target(load, comparison),
     )
 }

@@ -95,20 +95,22 @@ enum Measurement {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    // Asked while all cores may be used.
+    let machine = report::machine();
     server::pin_self()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, run(options))
+    LocalSet::new().block_on(&runtime, run(options, machine))
 }
 
 #[expect(clippy::print_stdout, reason = "a command that prints tables")]
-async fn run(options: Options) -> Result<()> {
+async fn run(options: Options, machine: String) -> Result<()> {
     let programs = Programs { proxy: options.proxy.clone(), nats: options.nats.clone() };
     programs.check(&options.systems)?;
     let idle = if options.quick { options.idle.min(1000) } else { options.idle };
     let most = FAN_OUT.iter().map(|(subscribers, _)| *subscribers).chain([idle]).max();
     // The servers inherit it.
     raise_open_files(most.unwrap_or_default() as u64 + OTHER_FILES)?;
-    let mut text = head(&options, &programs)?;
+    let mut text = head(&options, &programs, &machine)?;
     let mut failures = Vec::new();
     let every =
         [Measurement::FanOut, Measurement::LowRate, Measurement::Publish, Measurement::Idle];
@@ -165,7 +167,7 @@ async fn measure(
 }
 
 /// Returns what was measured, on what.
-fn head(options: &Options, programs: &Programs) -> Result<String> {
+fn head(options: &Options, programs: &Programs, machine: &str) -> Result<String> {
     let nats = if options.systems.contains(&System::Nats) {
         programs.nats_version()?
     } else {
@@ -173,11 +175,10 @@ fn head(options: &Options, programs: &Programs) -> Result<String> {
     };
     let repeats = if options.quick { 1 } else { options.repeats };
     Ok(format!(
-        "Measured on {} with {}; {}; {nats}.\nThe server on one core, the generator with subscribers, \
+        "Measured on {} with {machine}; {}; {nats}.\nThe server on one core, the generator with subscribers, \
          publisher and sidecar on another; loopback without TLS and compression; medians of {repeats} \
          by turns, each with a new process.\n",
         report::date(),
-        report::machine(),
         report::kernel(),
     ))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bytes::Bytes;
+use api::proxy::PublishRequest;
 use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -54,16 +54,6 @@ impl Way {
             Self::Grpc => "gRPC Publish",
         }
     }
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct PublishRequest {
-    #[prost(string, tag = "1")]
-    client_id: String,
-    #[prost(string, tag = "2")]
-    topic: String,
-    #[prost(bytes = "bytes", tag = "3")]
-    message: Bytes,
 }
 
 /// What clients reached.
@@ -264,8 +254,8 @@ pub(crate) async fn measure(
          way, all different, on a topic that is subscribed; {time:?}. NATS is published to by its \
          protocol over TCP with an answer to each message (`verbose`), and passes on nothing.\n\n\
          | way | proxy messages/s | NATS | ratio | p50 ms, proxy / NATS | p99 ms | server cores | \
-         generator cores | target |\n\
-         |---|---|---|---|---|---|---|---|---|\n"
+         generator | others | target |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n"
     );
     let mut failures = Vec::new();
     for way in [Way::Rest, Way::Grpc] {
@@ -291,12 +281,13 @@ fn row(way: Way, comparison: &Comparison<Rate>) -> String {
         Way::Grpc => String::new(),
     };
     format!(
-        "| {} | {} | {} | {} | {} | {} | {target} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {target} |\n",
         way.name(),
         comparison.cells(0, |one| one.per_second),
         comparison.pair(2, |one| one.median_ms),
         comparison.pair(2, |one| one.p99_ms),
         comparison.pair(2, |one| one.cores.server),
         comparison.pair(2, |one| one.cores.generator),
+        comparison.pair(2, |one| one.cores.others),
     )
 }

@@ -9,11 +9,13 @@ use crate::{comparison::median_of, server::Server};
 /// Ticks of a second in the process folder; the same on every Linux that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How much of their cores the two processes used.
+/// How many cores were used, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     pub(crate) server: f64,
     pub(crate) generator: f64,
+    /// By the rest of the machine, the kernel's own work included.
+    pub(crate) others: f64,
 }
 
 impl Cores {
@@ -22,32 +24,50 @@ impl Cores {
         Self {
             server: median_of(all, |one| one.server),
             generator: median_of(all, |one| one.generator),
+            others: median_of(all, |one| one.others),
         }
     }
 }
 
-/// What both had used at a moment.
+/// What the table of every measurement says of cores.
+pub(crate) const CORES_NOTE: &str = "Cores, of the server, of the generator and of the rest of the \
+    machine (*others*): where the generator has a whole one and the server has not, the generator \
+    is what limits; where others have some, the figures are theirs too.";
+
+/// What was used up to a moment.
 pub(crate) struct Meter {
     begin: Instant,
     server: Duration,
     generator: Duration,
+    machine: Duration,
 }
 
 impl Meter {
     pub(crate) fn start(server: &Server) -> Result<Self> {
-        Ok(Self { begin: Instant::now(), server: server.cpu()?, generator: own_cpu()? })
+        let (server, generator, machine) = (server.cpu()?, own_cpu()?, machine_cpu()?);
+        Ok(Self { begin: Instant::now(), server, generator, machine })
     }
 
     /// Returns the seconds since the start, and what was used in them.
     pub(crate) fn stop(&self, server: &Server) -> Result<(f64, Cores)> {
         let seconds = self.begin.elapsed().as_secs_f64();
         let cores = |now: Duration, then| now.saturating_sub(then).as_secs_f64() / seconds;
-        let used = Cores {
-            server: cores(server.cpu()?, self.server),
-            generator: cores(own_cpu()?, self.generator),
-        };
-        Ok((seconds, used))
+        let (server, generator) =
+            (cores(server.cpu()?, self.server), cores(own_cpu()?, self.generator));
+        let others = (cores(machine_cpu()?, self.machine) - server - generator).max(0.0);
+        Ok((seconds, Cores { server, generator, others }))
     }
+}
+
+/// Returns the time that any core was busy since the machine's start.
+fn machine_cpu() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("the machine does not say how busy it is")?;
+    let fields: Vec<f64> =
+        line.split_whitespace().skip(1).map(|field| field.parse().unwrap_or_default()).collect();
+    // User, nice, system, interrupts, soft interrupts, stolen; not idle and waiting for disks.
+    let ticks: f64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&at| fields.get(at)).sum();
+    Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
 }
 
 fn own_cpu() -> Result<Duration> {
