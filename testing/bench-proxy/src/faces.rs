@@ -137,7 +137,7 @@ impl Decode for WebSocketMessages {
 }
 
 /// Every gRPC message is one.
-struct GrpcMessages(http2::Frames);
+pub(crate) struct GrpcMessages(pub(crate) http2::Frames);
 
 impl Decode for GrpcMessages {
     fn feed(&mut self, bytes: &[u8], tally: &mut Tally, answers: &mut Vec<u8>) -> Result<()> {

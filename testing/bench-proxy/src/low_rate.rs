@@ -10,6 +10,7 @@ use crate::{
     crowd::Crowd,
     faces::Face,
     message::Clock,
+    profile,
     publisher::Publisher,
     server::{Programs, Server},
     statistics::percentile,
@@ -25,6 +26,12 @@ pub(crate) struct Trickle {
     pub(crate) subscribers: usize,
     pub(crate) bytes: usize,
     pub(crate) per_second: u32,
+}
+
+impl Trickle {
+    fn name(self) -> String {
+        format!("{} × {} B, {}/s", self.subscribers, self.bytes, self.per_second)
+    }
 }
 
 /// How late messages were.
@@ -81,6 +88,19 @@ async fn trickle(
     Ok(Delay { median_ms: milliseconds(0.5), p99_ms: milliseconds(0.99), cores })
 }
 
+/// Returns where the proxy's core goes under a load.
+pub(crate) async fn profile(
+    programs: &Programs,
+    load: Trickle,
+    settle: Duration,
+    time: Duration,
+) -> Result<String> {
+    profile::of(programs, &load.name(), async |server| {
+        trickle(server, load, settle, time).await.map(drop)
+    })
+    .await
+}
+
 /// Measures the loads; returns a table, and what failed.
 pub(crate) async fn measure(
     effort: Effort<'_>,
@@ -98,8 +118,7 @@ pub(crate) async fn measure(
     );
     let mut failures = Vec::new();
     for &load in loads {
-        let Trickle { subscribers, bytes, per_second } = load;
-        let what = format!("{subscribers} × {bytes} B, {per_second}/s");
+        let what = load.name();
         let comparison = by_turns(effort, &what, async |system| {
             let server = Server::start(system, programs).await?;
             let delay = trickle(&server, load, settle, time).await;

@@ -14,6 +14,7 @@ mod fan_out;
 mod idle;
 mod low_rate;
 mod message;
+mod profile;
 mod publisher;
 mod publishing;
 mod server;
@@ -76,6 +77,9 @@ struct Options {
     /// Once, short, and with fewer idle clients: to see whether it works.
     #[arg(long)]
     quick: bool,
+    /// Also record where the proxy's core goes (needs perf).
+    #[arg(long)]
+    profile: bool,
     /// A file whose section between `<!-- bench-proxy -->` marks is replaced by the results.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -93,6 +97,10 @@ enum Measurement {
     Idle,
 }
 
+/// In the order of the report.
+const EVERY: [Measurement; 4] =
+    [Measurement::FanOut, Measurement::LowRate, Measurement::Publish, Measurement::Idle];
+
 fn main() -> Result<()> {
     let options = Options::parse();
     // Asked while all cores may be used.
@@ -106,20 +114,25 @@ fn main() -> Result<()> {
 async fn run(options: Options, machine: String) -> Result<()> {
     let programs = Programs { proxy: options.proxy.clone(), nats: options.nats.clone() };
     programs.check(&options.systems)?;
-    let idle = if options.quick { options.idle.min(1000) } else { options.idle };
-    let most = FAN_OUT.iter().map(|(subscribers, _)| *subscribers).chain([idle]).max();
+    let pace = Pace::of(&options);
+    let effort = Effort { systems: &options.systems, repeats: pace.repeats };
+    let most = FAN_OUT.iter().map(|(subscribers, _)| *subscribers).chain([pace.idle]).max();
     // The servers inherit it.
     raise_open_files(most.unwrap_or_default() as u64 + OTHER_FILES)?;
     let mut text = head(&options, &programs, &machine)?;
     let mut failures = Vec::new();
-    let every =
-        [Measurement::FanOut, Measurement::LowRate, Measurement::Publish, Measurement::Idle];
-    for measurement in every {
-        if options.only.is_empty() || options.only.contains(&measurement) {
-            let (table, failed) = measure(measurement, &options, &programs, idle).await;
-            text.push('\n');
-            text.push_str(&table);
-            failures.extend(failed);
+    let is_wanted =
+        |measurement: &Measurement| options.only.is_empty() || options.only.contains(measurement);
+    for measurement in EVERY.into_iter().filter(is_wanted) {
+        let (table, failed) = measure(measurement, effort, &programs, pace).await;
+        text.push('\n');
+        text.push_str(&table);
+        failures.extend(failed);
+    }
+    for measurement in EVERY.into_iter().filter(|each| options.profile && is_wanted(each)) {
+        match profiles(measurement, &programs, pace).await {
+            Ok(profiles) => text.push_str(&profiles),
+            Err(problem) => failures.push(format!("profile: {problem:#}")),
         }
     }
     if !failures.is_empty() {
@@ -134,36 +147,95 @@ async fn run(options: Options, machine: String) -> Result<()> {
     Ok(())
 }
 
+/// How long everything takes.
+#[derive(Clone, Copy)]
+struct Pace {
+    repeats: usize,
+    settle: Duration,
+    saturated: Duration,
+    trickled: Duration,
+    published: Duration,
+    idle: usize,
+}
+
+impl Pace {
+    fn of(options: &Options) -> Self {
+        let seconds = Duration::from_secs_f64;
+        if options.quick {
+            return Self {
+                repeats: 1,
+                settle: seconds(0.3),
+                saturated: seconds(0.5),
+                trickled: seconds(1.0),
+                published: seconds(0.5),
+                idle: options.idle.min(1000),
+            };
+        }
+        Self {
+            repeats: options.repeats,
+            settle: seconds(1.0),
+            saturated: seconds(2.0),
+            trickled: seconds(5.0),
+            published: seconds(3.0),
+            idle: options.idle,
+        }
+    }
+
+    fn saturation(self) -> Times {
+        Times { settle: self.settle, measure: self.saturated }
+    }
+}
+
 async fn measure(
     measurement: Measurement,
-    options: &Options,
+    effort: Effort<'_>,
     programs: &Programs,
-    idle: usize,
+    pace: Pace,
 ) -> (String, Vec<String>) {
-    let repeats = if options.quick { 1 } else { options.repeats };
-    let effort = Effort { systems: &options.systems, repeats };
-    let seconds = |whole, quick| Duration::from_secs_f64(if options.quick { quick } else { whole });
-    let settle = seconds(1.0, 0.3);
     match measurement {
         Measurement::FanOut => {
-            let times = Times { settle, measure: seconds(2.0, 0.5) };
             let loads = [Face::WebSocket, Face::Stream].into_iter().flat_map(|face| {
                 FAN_OUT.map(|(subscribers, bytes)| Load { face, subscribers, bytes })
             });
-            fan_out::measure(effort, programs, &loads.collect::<Vec<_>>(), times).await
+            let loads: Vec<Load> = loads.collect();
+            fan_out::measure(effort, programs, &loads, pace.saturation()).await
         }
         Measurement::LowRate => {
-            low_rate::measure(effort, programs, &LOW_RATE, settle, seconds(5.0, 1.0)).await
+            low_rate::measure(effort, programs, &LOW_RATE, pace.settle, pace.trickled).await
         }
         Measurement::Publish => {
-            publishing::measure(effort, programs, settle, seconds(3.0, 0.5)).await
+            publishing::measure(effort, programs, pace.settle, pace.published).await
         }
         Measurement::Idle => {
             // Memory hardly differs between repeats, and each connects thousands of clients.
-            let effort = Effort { repeats: repeats.min(3), ..effort };
-            idle::measure(effort, programs, idle).await
+            let effort = Effort { repeats: effort.repeats.min(3), ..effort };
+            idle::measure(effort, programs, pace.idle).await
         }
     }
+}
+
+/// Returns where the proxy's core goes, for each kind of load once.
+async fn profiles(measurement: Measurement, programs: &Programs, pace: Pace) -> Result<String> {
+    let mut text = String::new();
+    match measurement {
+        Measurement::FanOut => {
+            for face in [Face::WebSocket, Face::Stream] {
+                for bytes in [100, 10_240] {
+                    let load = Load { face, subscribers: 1000, bytes };
+                    text += &fan_out::profile(programs, load, pace.saturation()).await?;
+                }
+            }
+        }
+        Measurement::LowRate => {
+            let load = LOW_RATE[0];
+            text += &low_rate::profile(programs, load, pace.settle, pace.trickled).await?;
+        }
+        Measurement::Publish => {
+            text += &publishing::profile(programs, pace.settle, pace.published).await?;
+        }
+        Measurement::Idle => {}
+    }
+    Ok(text)
 }
 
 /// Returns what was measured, on what.
@@ -173,7 +245,7 @@ fn head(options: &Options, programs: &Programs, machine: &str) -> Result<String>
     } else {
         "without NATS".to_owned()
     };
-    let repeats = if options.quick { 1 } else { options.repeats };
+    let Pace { repeats, .. } = Pace::of(options);
     Ok(format!(
         "Measured on {} with {machine}; {}; {nats}.\nThe server on one core, the generator with subscribers, \
          publisher and sidecar on another; loopback without TLS and compression; medians of {repeats} \

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     TOPIC,
     comparison::{Comparison, Effort, Figures, by_turns, median_of, verdict},
-    faces,
+    faces, profile,
     server::{Programs, Server, System},
     statistics::percentile,
     usage::{Cores, Meter},
@@ -240,6 +240,18 @@ async fn publish(server: &Server, way: Way, settle: Duration, time: Duration) ->
         p99_ms: milliseconds(0.99),
         cores,
     })
+}
+
+/// Returns where the proxy's core goes when it is published to by REST.
+pub(crate) async fn profile(
+    programs: &Programs,
+    settle: Duration,
+    time: Duration,
+) -> Result<String> {
+    profile::of(programs, "publish by REST", async |server| {
+        publish(server, Way::Rest, settle, time).await.map(drop)
+    })
+    .await
 }
 
 /// Measures both ways; returns a table, and what failed.

@@ -174,14 +174,19 @@ impl Server {
         Ok(())
     }
 
+    /// Returns the number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the CPU time that it has used.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        usage::cpu(self.child.id())
+        usage::cpu(self.process())
     }
 
     /// Returns the memory that it occupies.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        usage::resident_bytes(self.child.id())
+        usage::resident_bytes(self.process())
     }
 
     /// Adds to what went wrong what the server says of it.

@@ -213,3 +213,89 @@ fn published(topic: String, payload: &[u8]) -> bytes::Bytes {
     .encode_to_vec()
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use api::sidecar;
+    use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream};
+
+    use super::*;
+    use crate::{
+        faces::{Decode as _, GrpcMessages},
+        message::{Clock, Form},
+        tally::Tally,
+        wire::http2,
+    };
+
+    /// Opens a stream of commands with a first one, by the client that the benchmark has.
+    async fn opened(sink: &Sink, first: Request) -> TcpStream {
+        let mut stream = TcpStream::connect(sink.address).await.expect("it listens");
+        let mut begin = http2::hello();
+        let path = "/proto.CommandStream/ListenCommands";
+        http2::write_call(1, path, &first.encode_to_vec(), false, &mut begin);
+        stream.write_all(&begin).await.expect("sent");
+        stream
+    }
+
+    #[tokio::test]
+    async fn what_the_sidecar_delivers_a_subscriber_counts() {
+        const MESSAGES: u64 = 3000;
+        let sink = Sink::start().await.expect("a free port");
+        let command = sidecar::Command::Subscribe as i32;
+        let subscribe = Request { command, topic: "bench".to_owned(), ..Request::default() };
+        let mut stream = opened(&sink, subscribe).await;
+        let (clock, mut answers) = (Clock::start(), Vec::new());
+        let mut tally = Tally::new(Form::Json, clock, false);
+        let mut decoder = GrpcMessages(http2::Frames::new());
+        let mut buffer = vec![0; 10_000];
+        let mut deliveries = Deliveries::new(clock, 10_240).expect("sound");
+        let mut is_delivered = false;
+        while tally.count < MESSAGES {
+            let bytes = stream.read(&mut buffer).await.expect("open");
+            decoder.feed(&buffer[..bytes], &mut tally, &mut answers).expect("sound");
+            stream.write_all(&answers).await.expect("open");
+            answers.clear();
+            if tally.is_ready && !is_delivered {
+                is_delivered = true;
+                assert!(sink.has_reader());
+                sink.deliver(&mut deliveries, MESSAGES).expect("sound");
+            }
+        }
+        assert_eq!(tally.count, MESSAGES);
+    }
+
+    #[tokio::test]
+    async fn a_publish_is_answered_with_the_trace_of_a_node() {
+        let sink = Sink::start().await.expect("a free port");
+        let publish = Request {
+            command: sidecar::Command::Publish as i32,
+            topic: "bench".to_owned(),
+            data: "abc".into(),
+            ..Request::default()
+        };
+        let mut stream = opened(&sink, publish).await;
+        let (mut frames, mut answer) = (http2::Frames::new(), Vec::new());
+        let mut is_whole = false;
+        let mut buffer = [0; 1000];
+        while !is_whole {
+            let bytes = stream.read(&mut buffer).await.expect("open");
+            let take = |event: http2::Event<'_>| {
+                if let http2::Event::Message(part) = event {
+                    answer.extend_from_slice(part.body);
+                    is_whole |= part.is_last;
+                }
+                Ok(())
+            };
+            frames.feed(&buffer[..bytes], &mut Vec::new(), take).expect("sound");
+        }
+        let answer = Response::decode(&answer[..]).expect("a response");
+        assert_eq!(answer.command(), ResponseType::MessageTraceMumP2p);
+        let event = TraceEvent::decode(answer.data).expect("an event");
+        assert_eq!(event.r#type(), trace_event::Type::PublishMessage);
+        let published = event.publish_message.expect("a publish");
+        // SHA-256 of "abc" (FIPS 180-2), as digits.
+        let id = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(published.message_id.as_deref(), Some(id.as_bytes()));
+        assert_eq!(published.topic(), "bench");
+    }
+}
