@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-compare bench-coding bench-coding-check clean
+.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
@@ -88,6 +88,10 @@ bench-link: ## Measure frame delay and goodput over a shaped link (needs root); 
 bench-node: ## Measure what four nodes deliver and cost, mode by mode; writes docs/benchmarks.md
 	$(CARGO) build --release --workspace
 	target/release/bench-node --profile --write docs/benchmarks.md $(ARGS)
+
+bench-proxy: ## Measure the proxy beside NATS (needs nats-server); writes docs/benchmarks.md
+	$(CARGO) build --release --workspace
+	target/release/bench-proxy --profile --write docs/benchmarks.md $(ARGS)
 
 bench-compare: ## Time 1 MiB to three other nodes on loopback, beside gossipsub
 	$(CARGO) build --release --workspace
