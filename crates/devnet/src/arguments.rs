@@ -6,16 +6,23 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "devnet",
-    after_help = "Ports without --base-port, node i counted from 1: sidecar 33220+i, API 9090+i, \
-                  libp2p 7070+i. With --base-port P: sidecar P+3(i-1), API P+3(i-1)+1, libp2p \
-                  P+3(i-1)+2; with 0 every port is a free one. Everything listens on 127.0.0.1."
+    after_help = "Ports without --base-port, node i and proxy j counted from 1: sidecar 33220+i, \
+                  API 9090+i, libp2p 7070+i; HTTP 8080+j, gRPC 50050+j. With --base-port P and N \
+                  nodes: sidecar P+3(i-1), API P+3(i-1)+1, libp2p P+3(i-1)+2; HTTP P+3N+2(j-1), \
+                  gRPC P+3N+2(j-1)+1; with 0 every port is a free one. Everything listens on \
+                  127.0.0.1."
 )]
 pub(crate) struct Arguments {
     /// How many nodes.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) nodes: u16,
 
-    /// First of three ports for each node, instead of the guide's; 0 takes free ones.
+    /// How many proxies in front of them.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=8))]
+    pub(crate) proxies: u16,
+
+    /// First of three ports for each node and two for each proxy, instead of the guide's; 0 takes
+    /// free ones.
     #[arg(long, value_name = "PORT")]
     pub(crate) base_port: Option<u16>,
 
@@ -40,7 +47,27 @@ pub(crate) struct Ports {
     pub(crate) libp2p: u16,
 }
 
+/// The ports of one proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProxyPorts {
+    pub(crate) http: u16,
+    pub(crate) grpc: u16,
+}
+
 impl Arguments {
+    /// Returns the ports of proxy `number`, counted from 1; `None` when they are beyond 65535.
+    pub(crate) fn proxy_ports(&self, number: u16) -> Option<ProxyPorts> {
+        match self.base_port {
+            Some(0) => Some(ProxyPorts { http: 0, grpc: 0 }),
+            Some(base) => {
+                let after_nodes = base.checked_add(self.nodes.checked_mul(3)?)?;
+                let http = after_nodes.checked_add(number.checked_sub(1)?.checked_mul(2)?)?;
+                Some(ProxyPorts { http, grpc: http.checked_add(1)? })
+            }
+            None => Some(ProxyPorts { http: 8_080 + number, grpc: 50_050 + number }),
+        }
+    }
+
     /// Returns the ports of node `number`, counted from 1; `None` when they are beyond 65535.
     pub(crate) fn ports(&self, number: u16) -> Option<Ports> {
         match self.base_port {
@@ -80,6 +107,20 @@ mod tests {
     fn the_default_ports_are_the_guides() {
         assert_eq!(ports(&[], 1), Some((33_221, 9_091, 7_071)));
         assert_eq!(ports(&[], 4), Some((33_224, 9_094, 7_074)));
+    }
+
+    #[test]
+    fn the_ports_of_proxies_are_the_guides_or_come_after_those_of_the_nodes() {
+        let ports = |arguments: &[&str], number| {
+            let all = std::iter::once("devnet").chain(arguments.iter().copied());
+            let arguments = Arguments::try_parse_from(all).expect("sound arguments");
+            arguments.proxy_ports(number).map(|ports| (ports.http, ports.grpc))
+        };
+        assert_eq!(ports(&[], 1), Some((8_081, 50_051)));
+        assert_eq!(ports(&[], 2), Some((8_082, 50_052)));
+        assert_eq!(ports(&["--base-port", "5000"], 2), Some((5014, 5015)));
+        assert_eq!(ports(&["--base-port", "0"], 2), Some((0, 0)));
+        assert_eq!(ports(&["--base-port", "65530"], 1), None);
     }
 
     #[test]

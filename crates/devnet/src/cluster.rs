@@ -1,4 +1,4 @@
-//! The nodes of the cluster, all in this process.
+//! The nodes and proxies of the cluster, all in this process.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -10,9 +10,12 @@ use anyhow::{Context as _, bail};
 use node::{Config, Running};
 use tempfile::TempDir;
 
-use crate::arguments::{Arguments, Ports};
+use crate::arguments::{Arguments, Ports, ProxyPorts};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What to do about most starts that fail.
+const HINT: &str = "if a port is in use, choose others with --base-port";
 
 /// How often the nodes are asked whether the mesh stands.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -25,39 +28,84 @@ pub(crate) struct Member {
     pub(crate) running: Running,
 }
 
-/// The nodes, node 1 first; the others know only node 1 at the start.
+/// A proxy and what it is called.
+#[derive(Debug)]
+pub(crate) struct ProxyMember {
+    /// Counted from 1.
+    pub(crate) number: u16,
+    pub(crate) running: proxy::Running,
+}
+
+/// The nodes, node 1 first, of which the others know only node 1 at the start; and the proxies,
+/// which know all nodes.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     members: Vec<Member>,
+    proxies: Vec<ProxyMember>,
     /// Removed at the end, when identities are not kept.
     _temporary: Option<TempDir>,
 }
 
 impl Cluster {
-    /// Starts the nodes.
+    /// Starts the nodes, then the proxies.
     pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
         let mut all_ports = Vec::new();
         for number in 1..=arguments.nodes {
             let ports = arguments.ports(number).with_context(|| {
                 format!("the ports of node {number} are beyond 65535; choose a lower --base-port")
             })?;
-            check_free(number, ports)?;
+            check_free(&format!("node {number}"), &ports.named())?;
             all_ports.push(ports);
         }
+        let mut proxy_ports = Vec::new();
+        for number in 1..=arguments.proxies {
+            let ports = arguments.proxy_ports(number).with_context(|| {
+                format!("the ports of proxy {number} are beyond 65535; choose a lower --base-port")
+            })?;
+            check_free(&format!("proxy {number}"), &ports.named())?;
+            proxy_ports.push(ports);
+        }
         let (data, temporary) = data_folder(arguments.data.as_deref())?;
-        let mut cluster = Self { members: Vec::new(), _temporary: temporary };
+        let mut cluster = Self { members: Vec::new(), proxies: Vec::new(), _temporary: temporary };
         for (number, ports) in (1..).zip(all_ports) {
             let config = cluster.config(number, ports, &data)?;
             match node::start(config).await {
                 Ok(running) => cluster.members.push(Member { number, running }),
                 Err(error) => {
                     cluster.stop().await;
-                    let hint = "if a port is in use, choose others with --base-port";
-                    return Err(error.context(format!("node {number} does not start; {hint}")));
+                    return Err(error.context(format!("node {number} does not start; {HINT}")));
+                }
+            }
+        }
+        for (number, ports) in (1..).zip(proxy_ports) {
+            match proxy::start(cluster.proxy_config(ports)?).await {
+                Ok(running) => cluster.proxies.push(ProxyMember { number, running }),
+                Err(error) => {
+                    cluster.stop().await;
+                    return Err(error.context(format!("proxy {number} does not start; {HINT}")));
                 }
             }
         }
         Ok(cluster)
+    }
+
+    fn proxy_config(&self, ports: ProxyPorts) -> anyhow::Result<proxy::Config> {
+        let nodes = self.members.iter().map(|member| member.running.sidecar_address().to_string());
+        let nodes = nodes.map(|address| address.parse().map_err(anyhow::Error::msg));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let mut config = proxy::Config {
+            cluster_id: "devnet".to_owned(),
+            advertised: nodes.clone(),
+            nodes,
+            ..proxy::Config::default()
+        };
+        (config.http.ip, config.http.port) = (Some(LOOPBACK), ports.http);
+        (config.grpc.ip, config.grpc.port) = (Some(LOOPBACK), ports.grpc);
+        Ok(config)
+    }
+
+    pub(crate) fn proxies(&self) -> &[ProxyMember] {
+        &self.proxies
     }
 
     fn config(&self, number: u16, ports: Ports, data: &Path) -> anyhow::Result<Config> {
@@ -108,9 +156,13 @@ impl Cluster {
         Ok(begin.elapsed())
     }
 
-    /// Stops all nodes at once and waits until their ports are free.
+    /// Stops the proxies, then all nodes at once, and waits until their ports are free.
     pub(crate) async fn stop(&mut self) {
         let mut stopping = tokio::task::JoinSet::new();
+        for proxy in self.proxies.drain(..) {
+            stopping.spawn(proxy.running.shutdown());
+        }
+        while stopping.join_next().await.is_some() {}
         for member in self.members.drain(..) {
             stopping.spawn(member.running.shutdown());
         }
@@ -125,17 +177,28 @@ pub(crate) fn p2p_address(running: &Running) -> Option<String> {
 }
 
 /// Finds a port in use before anything is started, so that the error names it and the way out.
-fn check_free(number: u16, ports: Ports) -> anyhow::Result<()> {
-    let named = [("sidecar", ports.sidecar), ("API", ports.api), ("libp2p", ports.libp2p)];
-    for (what, port) in named.into_iter().filter(|(_, port)| *port != 0) {
-        TcpListener::bind(SocketAddr::new(LOOPBACK, port)).with_context(|| {
+fn check_free(whose: &str, ports: &[(&str, u16)]) -> anyhow::Result<()> {
+    for (what, port) in ports.iter().filter(|(_, port)| *port != 0) {
+        TcpListener::bind(SocketAddr::new(LOOPBACK, *port)).with_context(|| {
             format!(
-                "port {port} ({what} of node {number}) cannot be used; free it, or choose others \
-                 with --base-port"
+                "port {port} ({what} of {whose}) cannot be used; free it, or choose others with \
+                 --base-port"
             )
         })?;
     }
     Ok(())
+}
+
+impl Ports {
+    fn named(self) -> [(&'static str, u16); 3] {
+        [("sidecar", self.sidecar), ("API", self.api), ("libp2p", self.libp2p)]
+    }
+}
+
+impl ProxyPorts {
+    fn named(self) -> [(&'static str, u16); 2] {
+        [("HTTP", self.http), ("gRPC", self.grpc)]
+    }
 }
 
 fn data_folder(kept: Option<&Path>) -> anyhow::Result<(PathBuf, Option<TempDir>)> {

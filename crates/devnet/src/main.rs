@@ -1,4 +1,4 @@
-//! A whole local cluster in one process and one command: nodes on the guide's ports, a first
+//! A whole local cluster in one process and one command: nodes and proxies on the guide's ports, a first
 //! message that is seen to arrive, then everything stays up until Ctrl-C.
 #![forbid(unsafe_code)]
 
@@ -64,12 +64,12 @@ async fn run(arguments: &Arguments, report: Report) -> anyhow::Result<()> {
 
 /// Shows the cluster at work.
 async fn show(cluster: &Cluster, report: Report) -> anyhow::Result<()> {
-    report.addresses(cluster.members());
+    report.addresses(cluster);
     let readers = first_message::listen(cluster).await?;
     let mesh = cluster.until_meshed(first_message::TOPIC, LIMIT).await?;
     report.meshed(mesh);
     let shown = first_message::publish(cluster, readers, LIMIT).await?;
     report.first_message(&shown);
-    report.ready(cluster.members());
+    report.ready(cluster);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Member, p2p_address},
+    cluster::{Cluster, ProxyMember, p2p_address},
     first_message::Shown,
 };
 
@@ -31,10 +31,11 @@ impl Report {
         let _gone = writeln!(std::io::stdout().lock(), "{line}");
     }
 
-    pub(crate) fn addresses(self, members: &[Member]) {
+    pub(crate) fn addresses(self, cluster: &Cluster) {
+        let (members, proxies) = (cluster.members(), cluster.proxies());
         let text = || {
             let mut table =
-                format!("{:<5} {:<17} {:<23} {}\n", "node", "sidecar (gRPC)", "HTTP API", "libp2p");
+                format!("{:<6} {:<17} {:<23} {}\n", "node", "sidecar (gRPC)", "HTTP API", "libp2p");
             for member in members {
                 let running = &member.running;
                 let libp2p = p2p_address(running).unwrap_or_default();
@@ -42,7 +43,15 @@ impl Report {
                 let sidecar = running.sidecar_address().to_string();
                 // Writing to a string does not fail.
                 let _written =
-                    writeln!(table, "{:<5} {sidecar:<17} {http:<23} {libp2p}", member.number);
+                    writeln!(table, "{:<6} {sidecar:<17} {http:<23} {libp2p}", member.number);
+            }
+            if !proxies.is_empty() {
+                let _written = writeln!(table, "{:<6} {:<17} REST and WebSocket", "proxy", "gRPC");
+            }
+            for ProxyMember { number, running } in proxies {
+                let http = format!("http://{}", running.http_address());
+                let grpc = running.grpc_address().to_string();
+                let _written = writeln!(table, "{number:<6} {grpc:<17} {http}");
             }
             table
         };
@@ -55,7 +64,15 @@ impl Report {
                     "libp2p": p2p_address(&member.running),
                 })
             });
-            json!({"event": "started", "nodes": nodes.collect::<Vec<_>>()})
+            let proxies = proxies.iter().map(|ProxyMember { number, running }| {
+                json!({
+                    "proxy": number,
+                    "http": running.http_address().to_string(),
+                    "grpc": running.grpc_address().to_string(),
+                })
+            });
+            let (nodes, proxies) = (nodes.collect::<Vec<_>>(), proxies.collect::<Vec<_>>());
+            json!({"event": "started", "nodes": nodes, "proxies": proxies})
         };
         self.print(text, object);
     }
@@ -88,16 +105,28 @@ impl Report {
         self.print(text, object);
     }
 
-    pub(crate) fn ready(self, members: &[Member]) {
-        let address = members.first().map(|member| member.running.sidecar_address().to_string());
+    pub(crate) fn ready(self, cluster: &Cluster) {
+        let node = cluster.members().first().map(|member| member.running.sidecar_address());
+        let proxy = cluster.proxies().first().map(|proxy| proxy.running.http_address());
         let text = || {
-            let address = address.clone().unwrap_or_default();
-            format!(
-                "Try it, after `make build`, in two more terminals:\n\
-                 \x20 ./grpc_p2p_client/p2p-client -mode=subscribe -topic=hello -addr={address}\n\
-                 \x20 ./grpc_p2p_client/p2p-client -mode=publish -topic=hello -msg='Hello' -addr={address}\n\
-                 Ctrl-C ends the cluster."
-            )
+            let mut text = String::new();
+            if let Some(address) = node {
+                let _written = writeln!(
+                    text,
+                    "Try it, after `make build`, in two more terminals:\n\
+                     \x20 ./grpc_p2p_client/p2p-client -mode=subscribe -topic=hello -addr={address}\n\
+                     \x20 ./grpc_p2p_client/p2p-client -mode=publish -topic=hello -msg='Hello' -addr={address}"
+                );
+            }
+            if let Some(address) = proxy {
+                let _written = writeln!(
+                    text,
+                    "Or through a proxy:\n\
+                     \x20 curl http://{address}/api/v1/publish -d '{{\"client_id\":\"me\",\"topic\":\"hello\",\"message\":\"Hello\"}}'\n\
+                     \x20 the whole API: http://{address}/api/v1/docs"
+                );
+            }
+            text + "Ctrl-C ends the cluster."
         };
         self.print(text, || json!({"event": "ready"}));
     }
