@@ -68,6 +68,21 @@ pub enum BodyError {
     Threshold(f64),
 }
 
+/// Characters of a reason that a client is told: it may quote what was written, which may be long.
+const REASON_CHARS_MAX: usize = 200;
+
+impl BodyError {
+    /// Makes the error of a body that is no JSON of the kind.
+    pub fn json(error: &serde_json::Error) -> Self {
+        let reason = error.to_string();
+        let mut told: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        if told.len() < reason.len() {
+            told.push('…');
+        }
+        Self::Json(told)
+    }
+}
+
 #[derive(Deserialize)]
 struct WrittenSubscribe {
     #[serde(default)]
@@ -135,7 +150,7 @@ impl Publish {
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
-    serde_json::from_slice(body).map_err(|error| BodyError::Json(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| BodyError::json(&error))
 }
 
 fn checked_topic(topic: Option<String>) -> Result<String, BodyError> {
@@ -226,6 +241,9 @@ mod tests {
             assert!(says.iter().all(|part| text.contains(part)), "{body}: {text}");
         }
         assert!(subscribe("[]").is_err(), "fields without names");
+        let quoting = format!(r#"{{"topic":"t","threshold":"{}"}}"#, "x".repeat(10_000));
+        let text = subscribe(&quoting).expect_err("no number").to_string();
+        assert!(text.starts_with("invalid JSON") && text.len() < 300, "{text}");
         let long = format!(r#"{{"topic":"{}","client_id":"c"}}"#, "x".repeat(1025));
         assert_eq!(subscribe(&long), Err(BodyError::TopicTooLong { bytes: 1025 }));
         for threshold in ["-0.1", "1.01", "1e300"] {

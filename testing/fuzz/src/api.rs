@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 
 use api::{
-    StreamOptions,
+    Delivery, DeliveryHead, Notice, StreamOptions,
     command::Command,
     handshake::{Answer, Hello, check},
+    rest::{Content, Publish, Subscribe, TOPIC_BYTES_MAX},
     sidecar::Request,
     stream_options::{HOLDER, LOSSES, PAYLOADS, TOPIC_BINARY, TOPICS, TRACES},
     topics_query,
@@ -67,6 +68,42 @@ pub fn metadata(bytes: &[u8]) {
         KeyAndValueRef::Binary(key, _) => key.as_str().starts_with("x-optimum-"),
     }));
     assert_eq!(StreamOptions::from_metadata(&written).expect("its own writing"), options);
+}
+
+/// Reads the bodies of a proxy's requests, and what a node sends it.
+pub fn rest(bytes: &[u8]) {
+    for is_named in [false, true] {
+        match Subscribe::parse(bytes, is_named) {
+            Ok(wanted) => {
+                assert!(!wanted.topic.is_empty() && wanted.topic.len() <= TOPIC_BYTES_MAX);
+                assert!(is_named || !wanted.client_id.is_empty());
+                assert!(wanted.threshold.is_none_or(|share| share > 0.0 && share <= 1.0));
+            }
+            Err(error) => assert!(error.to_string().len() <= REASON_BYTES_MAX),
+        }
+        match Publish::parse(bytes, is_named) {
+            Ok(asked) => {
+                assert!(!asked.topic.is_empty() && asked.topic.len() <= TOPIC_BYTES_MAX);
+                assert!(is_named || !asked.client_id.is_empty());
+                match asked.content {
+                    Content::Message(message) => {
+                        assert!(!message.is_empty() && message.len() <= bytes.len());
+                    }
+                    Content::Random(length) => assert!(length > 0),
+                }
+            }
+            Err(error) => assert!(error.to_string().len() <= REASON_BYTES_MAX),
+        }
+    }
+    if let (Ok(whole), Ok(head)) = (Delivery::from_json(bytes), DeliveryHead::from_json(bytes)) {
+        assert_eq!(head.topic, whole.topic);
+        if let Some(length) = head.payload_bytes {
+            assert_eq!(length, whole.message.len());
+        }
+    }
+    if let Ok(notice) = Notice::from_json(bytes) {
+        assert_eq!(Notice::from_json(&notice.to_json()).expect("own JSON"), notice);
+    }
 }
 
 /// Reads the query of the topics page.

@@ -36,6 +36,7 @@ fn the_corpora_of_the_parsers_run() {
     replay("api_request", crate::api::request);
     replay("api_metadata", crate::api::metadata);
     replay("api_query", crate::api::query);
+    replay("api_rest", crate::api::rest);
     replay("api_handshake", crate::api::handshake);
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn create(
     let token = face.proxy.token(authorization(&headers)).await?;
     let body = face.budget.receive(body).await?;
     let wish: Wish =
-        serde_json::from_slice(&body.bytes).map_err(|error| BodyError::Json(error.to_string()))?;
+        serde_json::from_slice(&body.bytes).map_err(|error| BodyError::json(&error))?;
     let client = Identity::new(token, &wish.client_id)?;
     let proxy = &face.proxy;
     let session = proxy.sessions.create(&proxy.upstream, &client.id, &wish, SystemTime::now())?;
