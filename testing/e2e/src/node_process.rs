@@ -204,10 +204,7 @@ impl NodeProcess {
 
     /// Returns a line of the `status` file in the process folder, in KiB: `VmRSS` or `VmHWM`.
     pub fn memory_kib(&self, name: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).expect("the node runs");
-        let line = status.lines().find(|line| line.starts_with(name)).expect("a line of that name");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+        memory_kib(self.child.id(), name)
     }
 
     /// Sends SIGTERM and returns how the node ended and how long that took.
@@ -241,6 +238,14 @@ impl Drop for NodeProcess {
             eprintln!("--- the last of node {}:\n{tail}", self.peer_id);
         }
     }
+}
+
+/// Returns a line of the `status` file of a process of ours, in KiB.
+pub(crate) fn memory_kib(process: u32, name: &str) -> u64 {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a line of that name");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
 /// Asks until there is an answer.

@@ -22,7 +22,7 @@ use tonic::Streaming;
 
 use crate::{
     LIMIT,
-    node_process::{NodeProcess, until},
+    node_process::{NodeProcess, memory_kib, until},
     program,
 };
 
@@ -164,6 +164,11 @@ impl ProxyProcess {
         requests.send(first).await.expect("room");
         let stream = grpc.expect("connects").client_stream(ReceiverStream::new(sent)).await;
         GrpcStream { responses: stream.expect("a stream").into_inner(), _requests: requests }
+    }
+
+    /// Returns a line of the `status` file in the process folder, in KiB: `VmRSS` or `VmHWM`.
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        memory_kib(self.child.id(), name)
     }
 
     /// Sends SIGTERM and returns how the proxy ended.

@@ -6,12 +6,19 @@ use bytes::Bytes;
 use e2e::{
     LIMIT,
     node_process::{NodeCommand, NodeProcess},
+    proxy_process::ProxyCommand,
     reader::Reader,
 };
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// What a node may hold at most while it is asked for too much; an idle one holds a tenth.
 const MEMORY_MAX_KIB: u64 = 300 << 10;
+
+/// What a proxy may hold at most for 10,000 clients that stall: 50 KiB each, unoptimised.
+const STALLED_MAX_KIB: u64 = 500 << 10;
 
 #[expect(clippy::print_stdout, reason = "what was measured is printed too")]
 fn assert_small(node: &NodeProcess) {
@@ -86,4 +93,33 @@ async fn connections_beyond_the_bound_are_closed_and_others_are_served_again_lat
     let state = tokio::time::timeout(LIMIT, served).await.expect("served in time");
     assert_eq!(state["topics"][0], "t");
     assert_small(&node);
+}
+
+#[tokio::test]
+async fn ten_thousand_clients_that_stall_leave_a_proxy_small_and_at_work() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("the limit is known");
+    let node = NodeCommand::new().start().await;
+    let proxy = ProxyCommand::new(std::slice::from_ref(&node)).start().await;
+    proxy.until_nodes(1).await;
+    let mut stalled = Vec::new();
+    let half = "POST /api/v1/publish HTTP/1.1\r\nHost: p\r\nContent-Length: 100\r\n\r\n{";
+    for number in 0..10_000 {
+        let face = if number % 4 == 0 { proxy.grpc } else { proxy.http };
+        let mut stream = TcpStream::connect(face).await.expect("taken");
+        if number % 4 > 1 {
+            stream.write_all(half.as_bytes()).await.expect("read");
+        }
+        stalled.push(stream);
+    }
+    proxy.subscribe("c", "t", 0.1).await;
+    let mut socket = proxy.socket("c").await;
+    assert_eq!(proxy.publish("c", "t", "not disturbed").await.0, 200);
+    assert_eq!(socket.text().await, "not disturbed");
+    let peak = proxy.memory_kib("VmHWM");
+    assert!(peak < STALLED_MAX_KIB, "{peak} KiB");
+    // A body that does not come in time is not waited for any longer.
+    let mut answer = [0; 12];
+    let read = tokio::time::timeout(LIMIT, stalled[2].read_exact(&mut answer)).await;
+    read.expect("answered in time").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 503");
 }
