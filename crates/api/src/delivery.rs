@@ -76,7 +76,8 @@ struct PayloadBytes(usize);
 
 impl<'de> Deserialize<'de> for PayloadBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(PayloadVisitor)
+        // Whether it is UTF-8 is not looked at: base64 is, and whoever passes it on as text checks.
+        deserializer.deserialize_bytes(PayloadVisitor)
     }
 }
 
@@ -89,8 +90,8 @@ impl Visitor<'_> for PayloadVisitor {
         f.write_str("base64")
     }
 
-    fn visit_str<E>(self, base64: &str) -> Result<PayloadBytes, E> {
-        let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+    fn visit_bytes<E>(self, base64: &[u8]) -> Result<PayloadBytes, E> {
+        let padding = base64.iter().rev().take_while(|byte| **byte == b'=').count();
         Ok(PayloadBytes((base64.len() / 4 * 3).saturating_sub(padding)))
     }
 }

@@ -18,6 +18,9 @@ pub struct Config {
     pub remember: Duration,
     /// How long a client without a connection keeps its subscriptions (`SUBSCRIPTION_TTL`).
     pub subscription_ttl: Duration,
+    /// A random number of the driver's, that nobody else knows: it keeps message ids that somebody
+    /// chose from falling together.
+    pub secret: u64,
     /// Bounds.
     pub limits: Limits,
 }
@@ -32,6 +35,7 @@ impl Default for Config {
             // As long as a node remembers what it delivered.
             remember: Duration::from_secs(120),
             subscription_ttl: Duration::from_secs(24 * 3600),
+            secret: 0,
             limits: Limits::default(),
         }
     }

@@ -13,6 +13,7 @@
 mod clients;
 mod config;
 mod event;
+mod ids;
 mod messages;
 mod recent;
 mod state;
@@ -40,7 +41,7 @@ pub type ClientId = Arc<str>;
 pub type Topic = Arc<str>;
 
 /// SHA-256 of a payload.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 32]);
 
 impl fmt::Display for MessageId {

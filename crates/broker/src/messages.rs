@@ -1,13 +1,13 @@
 //! Messages that are not yet decided for every client.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::{collections::BTreeSet, time::Instant};
 
 use bytes::Bytes;
 
-use crate::{ClientId, MessageId, NodeId, Topic};
+use crate::{
+    ClientId, MessageId, NodeId, Topic,
+    ids::{IdMap, Mixer},
+};
 
 /// A message, from the first node that told of it until every client is served.
 #[derive(Debug)]
@@ -30,15 +30,24 @@ pub(crate) struct Message {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Messages {
-    all: BTreeMap<MessageId, Message>,
+    all: IdMap<Message>,
     payload_bytes: usize,
     deadlines: BTreeSet<(Instant, MessageId)>,
     fetches: BTreeSet<(Instant, MessageId)>,
 }
 
 impl Messages {
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            all: IdMap::with_hasher(Mixer(secret)),
+            payload_bytes: 0,
+            deadlines: BTreeSet::new(),
+            fetches: BTreeSet::new(),
+        }
+    }
+
     pub(crate) fn get(&self, id: &MessageId) -> Option<&Message> {
         self.all.get(id)
     }
@@ -47,12 +56,14 @@ impl Messages {
         self.all.get_mut(id)
     }
 
+    /// Returns all of them, the one whose time ends first at first.
     pub(crate) fn ids(&self) -> Vec<MessageId> {
-        self.all.keys().copied().collect()
+        self.deadlines.iter().map(|(_, id)| *id).collect()
     }
 
+    /// Returns all of them, in the same order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&MessageId, &Message)> {
-        self.all.iter()
+        self.deadlines.iter().filter_map(|(_, id)| Some((id, self.all.get(id)?)))
     }
 
     pub(crate) fn len(&self) -> usize {

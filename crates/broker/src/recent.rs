@@ -1,24 +1,28 @@
 //! Messages of a while ago.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use crate::MessageId;
+use crate::{
+    MessageId,
+    ids::{IdSet, Mixer},
+};
 
 /// Remembers messages for a time, at most so many.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    messages: BTreeSet<MessageId>,
+    messages: IdSet,
     order: VecDeque<(Instant, MessageId)>,
     time: Duration,
     max: usize,
 }
 
 impl Recent {
-    pub(crate) fn new(time: Duration, max: usize) -> Self {
-        Self { messages: BTreeSet::new(), order: VecDeque::new(), time, max }
+    pub(crate) fn new(time: Duration, max: usize, secret: u64) -> Self {
+        let messages = IdSet::with_hasher(Mixer(secret));
+        Self { messages, order: VecDeque::new(), time, max }
     }
 
     /// Remembers a message; returns whether another had to be forgotten early for it.

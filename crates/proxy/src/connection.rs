@@ -3,28 +3,42 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
+use axum::extract::ws::Utf8Bytes;
 use broker::{ConnectionId, MessageId, Topic};
 use bytes::Bytes;
 use futures::Stream;
 use service::queue::{Lane, Queue};
 use tokio::sync::mpsc;
 
+/// A message as all connections share it, in the forms that somebody wants it in.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) topic: Topic,
+    pub(crate) json: Utf8Bytes,
+    pub(crate) id: MessageId,
+    /// As gRPC writes it, without what differs from client to client.
+    pub(crate) encoded: OnceLock<Bytes>,
+}
+
+impl Delivery {
+    /// Returns none if the JSON is no text.
+    pub(crate) fn new(id: MessageId, topic: Topic, json: Bytes) -> Option<Self> {
+        let json = Utf8Bytes::try_from(json).ok()?;
+        Some(Self { topic, json, id, encoded: OnceLock::new() })
+    }
+}
+
 /// What a connection is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Item {
     /// A message.
-    Message {
-        id: MessageId,
-        topic: Topic,
-        /// JSON, valid UTF-8; all connections share it.
-        json: Bytes,
-    },
+    Message(Arc<Delivery>),
     /// So many messages were given up because the connection reads too slowly.
     Lost(u64),
 }
@@ -37,7 +51,7 @@ pub(crate) fn lost_json(messages: u64) -> String {
 /// The filling end.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    queue: Queue<(MessageId, Topic, Bytes)>,
+    queue: Queue<Arc<Delivery>>,
     lost: AtomicU64,
 }
 
@@ -47,9 +61,9 @@ impl Outbox {
     }
 
     /// Adds a message; returns how many were given up for it, the oldest first.
-    pub(crate) fn push(&self, id: MessageId, topic: Topic, json: Bytes) -> u64 {
-        let bytes = json.len();
-        let lost = self.queue.push(Lane::Message, bytes, (id, topic, json)).messages;
+    pub(crate) fn push(&self, delivery: Arc<Delivery>) -> u64 {
+        let bytes = delivery.json.len();
+        let lost = self.queue.push(Lane::Message, bytes, delivery).messages;
         if lost > 0 {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
@@ -76,9 +90,7 @@ impl Stream for Inbox {
     /// What was lost is told when nothing waits, so that the count is whole.
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         match self.outbox.queue.poll_pop(cx) {
-            Poll::Ready(Some((id, topic, json))) => {
-                Poll::Ready(Some(Item::Message { id, topic, json }))
-            }
+            Poll::Ready(Some(delivery)) => Poll::Ready(Some(Item::Message(delivery))),
             drained @ (Poll::Ready(None) | Poll::Pending) => {
                 match self.outbox.lost.swap(0, Ordering::Relaxed) {
                     0 => drained.map(|_| None),
@@ -108,19 +120,21 @@ mod tests {
         let outbox = Arc::new(Outbox::new(400));
         let (gone, mut left) = mpsc::unbounded_channel();
         let mut inbox = Inbox { id: ConnectionId(7), outbox: Arc::clone(&outbox), gone };
-        let push = |number: u8| {
-            outbox.push(MessageId([number; 32]), "t".into(), Bytes::from(vec![b'x'; 100]))
+        let delivery = |number: u8| {
+            Delivery::new(MessageId([number; 32]), "t".into(), Bytes::from(vec![b'x'; 100]))
         };
+        let push = |number| outbox.push(Arc::new(delivery(number).expect("text")));
         let lost: u64 = (0..5).map(push).sum();
         assert_eq!(lost, 3, "two of 164 bytes fit");
         let mut next = || inbox.next().now_or_never().expect("something is there");
         for number in [3, 4] {
             let item = next().expect("open");
-            assert!(matches!(item, Item::Message { id, .. } if id == MessageId([number; 32])));
+            let Item::Message(delivery) = item else { panic!("{item:?}") };
+            assert_eq!(delivery.id, MessageId([number; 32]));
         }
-        assert_eq!(next(), Some(Item::Lost(3)));
+        assert!(matches!(next(), Some(Item::Lost(3))));
         outbox.close();
-        assert_eq!(next(), None);
+        assert!(next().is_none());
         drop(inbox);
         assert_eq!(left.try_recv(), Ok(ConnectionId(7)));
     }

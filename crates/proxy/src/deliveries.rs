@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
 use crate::{
-    connection::{Inbox, Outbox},
+    connection::{Delivery, Inbox, Outbox},
     error::RequestError,
     traffic::Traffic,
     upstream::{Orders, Report, Upstream},
@@ -65,6 +65,8 @@ pub(crate) struct Picture {
     pub(crate) nodes: usize,
     /// Messages that slow connections lost.
     pub(crate) lost: u64,
+    /// Messages of nodes that were no text.
+    pub(crate) no_text: u64,
     /// Clients that have a connection.
     pub(crate) connected: Vec<ClientId>,
     /// Some clients with their topics and thresholds.
@@ -131,6 +133,7 @@ pub(crate) struct Task {
     traffic: Arc<Mutex<Traffic>>,
     queue_bytes_max: usize,
     lost: u64,
+    no_text: u64,
 }
 
 /// What starts the task: its ends that others hold.
@@ -161,6 +164,7 @@ impl Task {
             traffic,
             queue_bytes_max,
             lost: 0,
+            no_text: 0,
         };
         let deliveries = Deliveries { questions, orders: ordered.clone() };
         Made { task, deliveries, orders: ordered, reports }
@@ -237,6 +241,7 @@ impl Task {
             undecided: self.broker.undecided().count(),
             nodes: self.broker.nodes().count(),
             lost: self.lost,
+            no_text: self.no_text,
             connected: self.broker.connected().cloned().collect(),
             thresholds: self.broker.thresholds().take(THRESHOLDS_MAX).collect(),
         }
@@ -279,7 +284,7 @@ impl Task {
                     if is_fallback {
                         self.traffic().fell_back(&topic, &recipients);
                     }
-                    self.deliver(&recipients, message, &topic, &payload);
+                    self.deliver(&recipients, message, &topic, payload);
                 }
             }
         }
@@ -301,12 +306,17 @@ impl Task {
         recipients: &[Recipient],
         message: broker::MessageId,
         topic: &Topic,
-        json: &Bytes,
+        json: Bytes,
     ) {
+        let Some(delivery) = Delivery::new(message, topic.clone(), json) else {
+            self.no_text += 1;
+            return;
+        };
+        let delivery = Arc::new(delivery);
         for recipient in recipients {
             for connection in &recipient.connections {
                 let Some(outbox) = self.connections.get(*connection) else { continue };
-                let lost = outbox.push(message, topic.clone(), json.clone());
+                let lost = outbox.push(Arc::clone(&delivery));
                 if lost > 0 {
                     if self.lost == 0 {
                         info!(client = %recipient.client, "a client reads too slowly: its oldest messages are given up");

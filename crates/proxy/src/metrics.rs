@@ -187,6 +187,7 @@ fn decisions(families: &mut Families, picture: &Picture) {
         ("reports_unwanted", "Reports of topics nobody here subscribed.", stats.unwanted),
         ("deliveries", "Deliveries, one for each connection.", stats.deliveries),
         ("deliveries_lost", "Deliveries given up because clients read too slowly.", picture.lost),
+        ("messages_no_text", "Messages of nodes that were no UTF-8.", picture.no_text),
         ("deliveries_unattended", "Deliveries to clients without connection.", stats.unattended),
         ("payloads_fetched", "Payloads asked for at another node.", stats.fetches),
         ("payloads_missing", "Messages given up for want of a payload.", stats.payloads_missing),

@@ -177,6 +177,7 @@ fn broker(config: &Config) -> broker::Config {
         fallback_delay: config.fallback_delay,
         give_up_delay: default.give_up_delay.max(config.fallback_delay * 2),
         subscription_ttl: config.subscription_ttl,
+        secret: rand::random(),
         ..default
     }
 }

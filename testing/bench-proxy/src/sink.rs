@@ -22,7 +22,10 @@ use api::{
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::{
+    StreamExt as _,
+    wrappers::{TcpListenerStream, UnboundedReceiverStream},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming, transport::Server};
 
@@ -71,11 +74,13 @@ impl Sink {
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
         let server = Server::builder()
-            .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener));
+            .serve_with_incoming(TcpListenerStream::new(listener).map(|accepted| {
+                // The server's own setting is for sockets that it accepts itself.
+                accepted.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            }));
         let task = AbortOnDropHandle::new(tokio::spawn(server));
         Ok(Self { address, state, _task: task })
     }

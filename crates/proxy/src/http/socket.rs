@@ -213,8 +213,7 @@ async fn write(socket: &mut WebSocket, inbox: &mut Inbox, first: Item) -> Result
 
 fn text(item: Item) -> Utf8Bytes {
     match item {
-        // Checked when it came.
-        Item::Message { json, .. } => Utf8Bytes::try_from(json).unwrap_or_default(),
+        Item::Message(delivery) => delivery.json.clone(),
         Item::Lost(messages) => lost_json(messages).into(),
     }
 }

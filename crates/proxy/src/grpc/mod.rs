@@ -1,8 +1,10 @@
 //! The gRPC face: the same requests and deliveries as REST and WebSocket.
 
+mod stream;
+
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -15,17 +17,17 @@ use api::{
     },
     rest::{BodyError, Content, TOPIC_BYTES_MAX},
 };
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use service::{
     grpc_meter::{GrpcMeter, MeteredService},
     listener::Listener,
 };
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
 
+use stream::WithStream;
+
 use crate::{
-    connection::{Item, lost_json},
     error::{MESSAGE_BYTES_MAX, RequestError},
     http::SocketCounters,
     proxy::{Identity, Proxy, Publish, share},
@@ -40,9 +42,6 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 /// How often a quiet client is asked whether it is still there, and how long it may take.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long a client may take to say who it is.
-const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(30);
 
 /// Most topics of one request.
 const TOPICS_MAX: usize = 256;
@@ -75,9 +74,9 @@ impl Face {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let (meter, stop) = (Arc::clone(&self.meter), self.stop.clone());
-        let streams = ProxyStreamServer::new(self.clone())
-            .max_decoding_message_size(REQUEST_BYTES_MAX)
-            .max_encoding_message_size(usize::MAX);
+        let others =
+            ProxyStreamServer::new(self.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let streams = WithStream { face: self.clone(), others };
         let sessions = SessionServiceServer::new(self).max_decoding_message_size(1 << 20);
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -166,36 +165,12 @@ type Messages = Pin<Box<dyn Stream<Item = Result<ProxyMessage, Status>> + Send>>
 impl ProxyStream for Face {
     type ClientStreamStream = Messages;
 
+    /// Not called: [`WithStream`] stands before it.
     async fn client_stream(
         &self,
-        request: Request<Streaming<ProxyMessage>>,
+        _request: Request<Streaming<ProxyMessage>>,
     ) -> Result<Response<Messages>, Status> {
-        let (metadata, _, mut sent) = request.into_parts();
-        let first = tokio::time::timeout(FIRST_MESSAGE_MAX, sent.message()).await;
-        let first =
-            first.map_err(|_| Status::deadline_exceeded("no message names the client"))??;
-        let named = first.map(|message| message.client_id).unwrap_or_default();
-        let client = self.client(&metadata, &named).await.map_err(|error| error.status())?;
-        let inbox = self.proxy.connect(&client).await.map_err(|error| error.status())?;
-        let open = Open::new(Arc::clone(&self.streams));
-        let client_id = client.id.to_string();
-        let expires = client.remaining().map(|remaining| Instant::now() + remaining);
-        let messages = inbox.map(move |item| {
-            let _counted = &open;
-            Ok(message(item, &client_id))
-        });
-        let streams = Arc::clone(&self.streams);
-        let end = async move {
-            tokio::select! {
-                () = until(expires) => {
-                    SocketCounters::count(&streams.expired);
-                    Some(Status::unauthenticated("the token expired"))
-                }
-                // What a client sends later means nothing, but must be read for it to end.
-                () = drained(sent) => None,
-            }
-        };
-        Ok(Response::new(Box::pin(ended_by(messages, end))))
+        Err(Status::unimplemented(stream::PATH))
     }
 
     async fn publish(
@@ -270,74 +245,5 @@ impl SessionService for Face {
             refresh_after: session.refresh_after,
             error: String::new(),
         }))
-    }
-}
-
-fn message(item: Item, client_id: &str) -> ProxyMessage {
-    let client_id = client_id.to_owned();
-    match item {
-        Item::Message { id, topic, json } => ProxyMessage {
-            client_id,
-            message: json,
-            topic: topic.to_string(),
-            message_id: id.to_string(),
-            r#type: "message".to_owned(),
-        },
-        Item::Lost(messages) => ProxyMessage {
-            client_id,
-            message: lost_json(messages).into(),
-            r#type: "lost".to_owned(),
-            ..ProxyMessage::default()
-        },
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Passes messages on until they end or `end` comes, and then why if that is to be told.
-fn ended_by(
-    messages: impl Stream<Item = Result<ProxyMessage, Status>> + Send + Unpin + 'static,
-    end: impl Future<Output = Option<Status>> + Send + 'static,
-) -> impl Stream<Item = Result<ProxyMessage, Status>> + Send {
-    let state = Some((messages, Box::pin(end)));
-    futures::stream::unfold(state, |state| async {
-        let (mut messages, mut end) = state?;
-        tokio::select! {
-            biased;
-            status = &mut end => status.map(|status| (Err(status), None)),
-            message = messages.next() => Some((message?, Some((messages, end)))),
-        }
-    })
-}
-
-/// Reads what means nothing, until the connection fails. A client may send no more and listen on.
-async fn drained(mut sent: Streaming<ProxyMessage>) {
-    loop {
-        match sent.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => std::future::pending().await,
-            Err(_) => return,
-        }
-    }
-}
-
-/// Counts an open stream.
-struct Open(Arc<SocketCounters>);
-
-impl Open {
-    fn new(streams: Arc<SocketCounters>) -> Self {
-        SocketCounters::count(&streams.open);
-        Self(streams)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
