@@ -166,7 +166,7 @@ fn responses(
     refusal: Refusal,
 ) -> impl Stream<Item = Result<Response, Status>> + Send {
     let end = futures::stream::once(async move { refusal.get().cloned() });
-    let refused = end.filter_map(|why| async { why.map(|why| Err(Status::unauthenticated(why))) });
+    let refused = end.filter_map(|why| async { why.map(Err) });
     reader.map(move |item| Ok(response(item, traces))).chain(refused)
 }
 
