@@ -70,4 +70,14 @@ fn faces(families: &mut Families, metrics: &Metrics) {
         "Connections of clients that did not agree on TLS in time.",
         samples(Refusals::without_tls),
     );
+    families.counters(
+        "optimum_node_face_connections_silent_total",
+        "Connections of clients closed because HTTP/2 did not begin on them in time.",
+        samples(Refusals::silent),
+    );
+    families.counters(
+        "optimum_node_face_connections_without_http2_total",
+        "Connections of clients that began with something that is not HTTP/2.",
+        samples(Refusals::without_http2),
+    );
 }
