@@ -57,6 +57,9 @@ fn targets(level: LevelFilter) -> Targets {
         .with_default(level.min(LevelFilter::WARN))
         // It warns of having no peers yet, which is how every first node starts.
         .with_target("libp2p_kad", level.min(LevelFilter::ERROR))
+        // It warns of every message that is not valid or finds no room, with all of its bytes; the
+        // node counts them.
+        .with_target("libp2p_gossipsub", level.min(LevelFilter::ERROR))
         .with_targets(own)
 }
 
@@ -270,6 +273,7 @@ mod tests {
         assert!(debug.would_enable("node::event_loop", &Level::DEBUG));
         assert!(debug.would_enable("libp2p_swarm", &Level::WARN));
         assert!(!debug.would_enable("libp2p_swarm", &Level::INFO));
+        assert!(!debug.would_enable("libp2p_gossipsub", &Level::WARN));
         let error = targets(LevelFilter::ERROR);
         assert!(!error.would_enable("node", &Level::WARN));
         assert!(!error.would_enable("libp2p_swarm", &Level::WARN));

@@ -80,7 +80,7 @@ async fn what_is_not_there_is_answered_as_text() {
 }
 
 /// Asks for a page that is JSON.
-async fn page(node: &node::Running, path: &str) -> Value {
+pub(crate) async fn page(node: &node::Running, path: &str) -> Value {
     let (head, body) = request(node.api_address(), "GET", path).await;
     assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))

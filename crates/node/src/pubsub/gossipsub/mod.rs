@@ -4,6 +4,7 @@ mod delivered;
 mod gate;
 mod kept;
 mod mesh;
+mod misconduct;
 mod settings;
 mod swarm_side;
 
@@ -24,12 +25,13 @@ use libp2p::{
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{debug, warn};
 
-use super::{Event, PeerTopics, ProtocolCounters, Pubsub, TopicCounters};
+use super::{Event, OwnCounter, PeerTopics, PeerTraffic, ProtocolCounters, Pubsub, TopicCounters};
 use crate::config;
 use delivered::Delivered;
 use gate::ToGated;
 use kept::Kept;
 use mesh::Picture;
+use misconduct::Misconduct;
 use settings::{HEARTBEAT, HISTORY_LENGTH, SEEN_TTL, Seen};
 
 type Inner = library::Behaviour<IdentityTransform, settings::Filter>;
@@ -53,6 +55,9 @@ pub(crate) struct Behaviour {
     /// Messages that a peer brought and that the library has not let pass yet.
     arrivals: BTreeMap<MessageId, (PeerId, Topic)>,
     kept: Kept,
+    misconduct: Misconduct,
+    /// Messages that nobody may send: unsigned, wrongly signed, or malformed.
+    invalid_messages: u64,
     tracing: bool,
     picture: Picture,
     heartbeat: Interval,
@@ -68,7 +73,10 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
     let (sender, seen) = channel();
     let built = settings::build(settings, sender)?;
     let signed = MessageAuthenticity::Signed(keypair.clone());
-    let inner = Inner::new_with_subscription_filter(signed, built, settings::filter())
+    let mut inner = Inner::new_with_subscription_filter(signed, built, settings::filter())
+        .map_err(anyhow::Error::msg)?;
+    inner
+        .with_peer_score(misconduct::params(), misconduct::thresholds())
         .map_err(anyhow::Error::msg)?;
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,6 +92,8 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
         delivered: Delivered::new(SEEN_TTL, DELIVERED_MAX),
         arrivals: BTreeMap::new(),
         kept: Kept::default(),
+        misconduct: Misconduct::default(),
+        invalid_messages: 0,
         tracing: false,
         picture: Picture::default(),
         heartbeat,
@@ -192,6 +202,23 @@ impl Pubsub for Behaviour {
             *counters.peers_per_protocol.entry(protocol.to_owned()).or_default() += 1;
         }
         counters
+    }
+
+    fn own_counters(&self) -> Vec<OwnCounter> {
+        vec![(
+            "messages_invalid",
+            "Messages that were unsigned, wrongly signed or malformed, whatever their topic.",
+            self.invalid_messages,
+        )]
+    }
+
+    fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
+        let traffic = self.admitted.iter().map(|peer| {
+            let score = self.inner.peer_score(peer).unwrap_or_default();
+            let graylisted = score < misconduct::GRAYLIST;
+            (*peer, PeerTraffic { score, graylisted, ..PeerTraffic::default() })
+        });
+        traffic.collect()
     }
 }
 
@@ -306,11 +333,35 @@ impl Behaviour {
         }
     }
 
+    /// The peer sent a message that nobody may send. The library will say no more about it.
+    fn on_invalid(
+        &mut self,
+        peer: PeerId,
+        message: &library::RawMessage,
+        error: library::ValidationError,
+    ) {
+        self.invalid_messages += 1;
+        let score = self.misconduct.note(peer);
+        // It is connected, so the library knows it.
+        let _known = self.inner.set_application_score(&peer, score);
+        let Ok(topic) = Topic::new(message.topic.as_str()) else { return };
+        if self.tracing {
+            self.reject(peer, topic, message_id(&message.data), reason(error));
+        } else {
+            // Without its id, which takes as long as the message is.
+            self.count_rejected(&topic);
+        }
+    }
+
     fn reject(&mut self, peer: PeerId, topic: Topic, message: MessageId, reason: &'static str) {
-        if let Some(counters) = self.topics.get_mut(&topic) {
+        self.count_rejected(&topic);
+        self.trace(Trace::Reject { message, topic, received_from: peer, reason });
+    }
+
+    fn count_rejected(&mut self, topic: &Topic) {
+        if let Some(counters) = self.topics.get_mut(topic) {
             counters.dropped_rejected += 1;
         }
-        self.trace(Trace::Reject { message, topic, received_from: peer, reason });
     }
 
     fn on_library_event(&mut self, event: library::Event) {
@@ -355,6 +406,10 @@ impl Behaviour {
 
     /// Does what is due once a heartbeat.
     fn beat(&mut self) {
+        for (peer, score) in self.misconduct.decay() {
+            // One that is gone is told of its past when it comes again.
+            let _known = self.inner.set_application_score(&peer, score);
+        }
         if let Some(lost) = self.kept.expire(Instant::now()) {
             debug!(lost, "messages of this node found no peer of their topic");
         }
@@ -390,6 +445,22 @@ impl Behaviour {
 
     fn tell(&mut self, event: Event) {
         self.actions.push_back(ToSwarm::GenerateEvent(event));
+    }
+}
+
+/// Returns why a message is none, in the words of go-libp2p-pubsub where it has some.
+fn reason(error: library::ValidationError) -> &'static str {
+    use library::ValidationError as Why;
+    match error {
+        // The library does not tell a signature that is wrong from one that is not there.
+        Why::InvalidSignature => "invalid signature",
+        Why::EmptySequenceNumber | Why::InvalidSequenceNumber => "invalid sequence number",
+        Why::InvalidPeerId => "invalid publisher",
+        Why::MessageSizeTooLargeForTopic => "too long",
+        Why::SignaturePresent
+        | Why::SequenceNumberPresent
+        | Why::MessageSourcePresent
+        | Why::TransformFailed => "validation failed",
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) fn build(settings: &config::Gossipsub, seen: Sender<Seen>) -> anyhow:
         .connection_handler_queue_len((QUEUE_BYTES / longest.max(1)).clamp(QUEUE_MIN, QUEUE_MAX))
         .publish_queue_duration(PUBLISH_WAIT)
         .forward_queue_duration(FORWARD_WAIT)
+        // What was announced may have to wait as long at its end before it is a broken promise.
+        .iwant_followup_time(FORWARD_WAIT)
         // A copy of a large message to every topic peer at once delays all of them.
         .flood_publish(false);
     Ok(builder.build()?)
