@@ -229,3 +229,21 @@ async fn who_sends_unsigned_messages_is_found_out_and_honest_peers_are_not_affec
     hostile.abort();
     honest.abort();
 }
+
+#[tokio::test]
+async fn counters_of_a_topic_count_own_messages_and_outlast_its_subscription() {
+    let node = start(settings("c", &[])).await;
+    let topic = gossip::Topic::new("t").expect("a topic");
+    for (payload, counted) in [("first", 1), ("second", 2)] {
+        let published = node.handle().publish(topic.clone(), payload.into()).await;
+        published.expect("it runs").expect("published");
+        node.handle().unsubscribe(topic.clone()).await.expect("it runs");
+        until(&node, "left", |status| status.topics.is_empty()).await;
+        let (_, metrics) = request(node.api_address(), "GET", "/metrics").await;
+        for what in ["received", "delivered"] {
+            let family = format!("optimum_gossip_p2p_{what}_messages_count{{");
+            let line = metrics.lines().find(|line| line.starts_with(&family));
+            assert!(line.is_some_and(|line| line.ends_with(&format!(" {counted}.0"))), "{line:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Mode gossipsub: GossipSub as others speak it, by rust-libp2p.
 
+mod counted;
 mod delivered;
 mod gate;
 mod kept;
@@ -25,8 +26,9 @@ use libp2p::{
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{debug, warn};
 
-use super::{Event, OwnCounter, PeerTopics, PeerTraffic, ProtocolCounters, Pubsub, TopicCounters};
+use super::{Event, OwnCounter, PeerTopics, PeerTraffic, ProtocolCounters, Pubsub};
 use crate::config;
+use counted::Counted;
 use delivered::Delivered;
 use gate::ToGated;
 use kept::Kept;
@@ -49,15 +51,14 @@ pub(crate) struct Behaviour {
     seen: Receiver<Seen>,
     admitted: BTreeSet<PeerId>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
-    topics: BTreeMap<Topic, TopicCounters>,
+    topics: BTreeSet<Topic>,
     topics_max: usize,
     delivered: Delivered,
     /// Messages that a peer brought and that the library has not let pass yet.
     arrivals: BTreeMap<MessageId, (PeerId, Topic)>,
     kept: Kept,
     misconduct: Misconduct,
-    /// Messages that nobody may send: unsigned, wrongly signed, or malformed.
-    invalid_messages: u64,
+    counted: Counted,
     tracing: bool,
     picture: Picture,
     heartbeat: Interval,
@@ -87,13 +88,13 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
         seen,
         admitted: BTreeSet::new(),
         connections: HashMap::new(),
-        topics: BTreeMap::new(),
+        topics: BTreeSet::new(),
         topics_max: gossip::Limits::default().topics_max,
         delivered: Delivered::new(SEEN_TTL, DELIVERED_MAX),
         arrivals: BTreeMap::new(),
         kept: Kept::default(),
         misconduct: Misconduct::default(),
-        invalid_messages: 0,
+        counted: Counted::default(),
         tracing: false,
         picture: Picture::default(),
         heartbeat,
@@ -121,7 +122,8 @@ impl Pubsub for Behaviour {
         }
         match self.inner.subscribe(&IdentTopic::new(topic.as_str())) {
             Ok(true) => {
-                self.topics.entry(topic.clone()).or_default();
+                self.topics.insert(topic.clone());
+                self.counted.begin(&topic);
                 self.trace(Trace::Join { topic });
             }
             Ok(false) => {}
@@ -131,7 +133,7 @@ impl Pubsub for Behaviour {
     }
 
     fn is_subscribed(&self, topic: &Topic) -> bool {
-        self.topics.contains_key(topic)
+        self.topics.contains(topic)
     }
 
     fn unsubscribe(&mut self, topic: Topic) {
@@ -146,6 +148,7 @@ impl Pubsub for Behaviour {
         let event = match self.check(&topic, &payload) {
             Ok(message) => {
                 self.subscribe(topic.clone());
+                self.counted.received(&topic, payload.len());
                 self.send(topic.clone(), &payload);
                 let published = Event::Published { ticket, message, topic: topic.clone() };
                 self.tell(published);
@@ -170,7 +173,7 @@ impl Pubsub for Behaviour {
     }
 
     fn topics(&self) -> Vec<String> {
-        self.topics.keys().map(|topic| topic.as_str().to_owned()).collect()
+        self.topics.iter().map(|topic| topic.as_str().to_owned()).collect()
     }
 
     fn peers(&self) -> Vec<PeerTopics> {
@@ -182,7 +185,7 @@ impl Pubsub for Behaviour {
                 peers.insert(*peer, PeerTopics { peer: *peer, topics, mesh: Vec::new() });
             }
         }
-        for topic in self.topics.keys() {
+        for topic in &self.topics {
             for peer in self.inner.mesh_peers(&hash(topic)) {
                 if let Some(entry) = peers.get_mut(peer) {
                     entry.mesh.push(topic.as_str().to_owned());
@@ -193,11 +196,8 @@ impl Pubsub for Behaviour {
     }
 
     fn counters(&self) -> ProtocolCounters {
-        let topics = self.topics.iter();
-        let mut counters = ProtocolCounters {
-            topics: topics.map(|(topic, of)| (topic.as_str().to_owned(), *of)).collect(),
-            ..ProtocolCounters::default()
-        };
+        let mut counters =
+            ProtocolCounters { topics: self.counted.topics(), ..ProtocolCounters::default() };
         for protocol in self.protocols().into_values() {
             *counters.peers_per_protocol.entry(protocol.to_owned()).or_default() += 1;
         }
@@ -205,11 +205,7 @@ impl Pubsub for Behaviour {
     }
 
     fn own_counters(&self) -> Vec<OwnCounter> {
-        vec![(
-            "messages_invalid",
-            "Messages that were unsigned, wrongly signed or malformed, whatever their topic.",
-            self.invalid_messages,
-        )]
+        self.counted.own()
     }
 
     fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
@@ -225,7 +221,7 @@ impl Pubsub for Behaviour {
 impl Behaviour {
     /// Returns whether a topic is joined or can be.
     fn has_room_for(&self, topic: &Topic) -> bool {
-        self.topics.len() < self.topics_max || self.topics.contains_key(topic)
+        self.topics.len() < self.topics_max || self.topics.contains(topic)
     }
 
     /// Returns the id of a payload that may be published on `topic`.
@@ -295,10 +291,7 @@ impl Behaviour {
             return;
         }
         self.trace(Trace::Deliver { message, topic: topic.clone(), received_from });
-        if let Some(counters) = self.topics.get_mut(&topic) {
-            counters.delivered_messages += 1;
-            counters.delivered_bytes += payload.len() as u64;
-        }
+        self.counted.delivered(&topic, payload.len());
         self.tell(Event::Delivered(Delivery {
             topic,
             message,
@@ -314,9 +307,10 @@ impl Behaviour {
         let seen: Vec<Seen> = self.seen.try_iter().collect();
         for Seen { topic, message, bytes } in seen {
             let Ok(topic) = Topic::new(topic.as_str()) else { continue };
-            let Some(counters) = self.topics.get_mut(&topic) else { continue };
-            counters.received_messages += 1;
-            counters.received_bytes += bytes as u64;
+            if !self.topics.contains(&topic) {
+                continue;
+            }
+            self.counted.received(&topic, bytes);
             if self.arrivals.contains_key(&message) || self.delivered.contains(&message) {
                 self.trace(Trace::Duplicate { message, topic, received_from: peer });
             } else {
@@ -340,7 +334,7 @@ impl Behaviour {
         message: &library::RawMessage,
         error: library::ValidationError,
     ) {
-        self.invalid_messages += 1;
+        self.counted.messages_invalid += 1;
         let score = self.misconduct.note(peer);
         // It is connected, so the library knows it.
         let _known = self.inner.set_application_score(&peer, score);
@@ -349,19 +343,13 @@ impl Behaviour {
             self.reject(peer, topic, message_id(&message.data), reason(error));
         } else {
             // Without its id, which takes as long as the message is.
-            self.count_rejected(&topic);
+            self.counted.rejected(&topic);
         }
     }
 
     fn reject(&mut self, peer: PeerId, topic: Topic, message: MessageId, reason: &'static str) {
-        self.count_rejected(&topic);
+        self.counted.rejected(&topic);
         self.trace(Trace::Reject { message, topic, received_from: peer, reason });
-    }
-
-    fn count_rejected(&mut self, topic: &Topic) {
-        if let Some(counters) = self.topics.get_mut(topic) {
-            counters.dropped_rejected += 1;
-        }
     }
 
     fn on_library_event(&mut self, event: library::Event) {
@@ -423,7 +411,7 @@ impl Behaviour {
     }
 
     fn picture_now(&self) -> Picture {
-        let mesh = self.topics.keys().flat_map(|topic| {
+        let mesh = self.topics.iter().flat_map(|topic| {
             let peers = self.inner.mesh_peers(&hash(topic)).copied().collect::<Vec<_>>();
             peers.into_iter().map(|peer| (topic.clone(), peer))
         });
