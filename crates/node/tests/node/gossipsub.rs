@@ -247,3 +247,46 @@ async fn counters_of_a_topic_count_own_messages_and_outlast_its_subscription() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_costs_it_messages_that_are_counted() {
+    let mut settings = settings("c", &[]);
+    // So long that only a few may wait.
+    settings.gossipsub.max_message_bytes = 64 << 20;
+    let node = start(settings).await;
+    let topic = gossip::Topic::new("t").expect("a topic");
+    node.handle().subscribe(topic.clone()).await.expect("it runs");
+    let mut deaf = foreigner();
+    deaf.behaviour_mut().gossipsub.subscribe(&gossipsub::IdentTopic::new("t")).expect("subscribed");
+    deaf.dial(node.p2p_addresses()[0].clone()).expect("a dial begins");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let reading = tokio::spawn(async move {
+        let read = async { while deaf.next().await.is_some() {} };
+        tokio::select! {
+            () = read => {}
+            _ = stopped => {}
+        }
+        deaf
+    });
+    until(&node, "a mesh", |status| status.peers.iter().any(|peer| peer.mesh == ["t"])).await;
+    stop.send(()).expect("it reads");
+    let _deaf = reading.await.expect("no panic");
+    for number in 0..64_u8 {
+        let published = node.handle().publish(topic.clone(), vec![number; 1 << 20].into()).await;
+        published.expect("it runs").expect("published");
+    }
+    let counted = async {
+        loop {
+            let (_, metrics) = request(node.api_address(), "GET", "/metrics").await;
+            let is_counted = |name: &str| {
+                let family = format!("optimum_node_gossip_{name}_total{{");
+                let line = metrics.lines().find(|line| line.starts_with(&family));
+                !line.expect("it is there").ends_with(" 0.0")
+            };
+            if is_counted("sends_failed") && is_counted("published_to_nobody") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, counted).await.expect("counted");
+}

@@ -16,6 +16,11 @@ pub(super) struct Counted {
     topics: BTreeMap<Topic, TopicCounters>,
     /// Messages that nobody may send: unsigned, wrongly signed, or malformed.
     pub(super) messages_invalid: u64,
+    /// Times that something was not sent to one peer, because its queue was full or it waited there
+    /// too long.
+    pub(super) sends_failed: u64,
+    /// Own messages for which every peer's queue was full.
+    pub(super) published_to_nobody: u64,
 }
 
 impl Counted {
@@ -59,13 +64,15 @@ impl Counted {
         self.topics.iter().map(|(topic, of)| (topic.as_str().to_owned(), *of)).collect()
     }
 
-    /// Returns the others.
-    pub(super) fn own(&self) -> Vec<OwnCounter> {
-        vec![(
-            "messages_invalid",
-            "Messages that were unsigned, wrongly signed or malformed, whatever their topic.",
-            self.messages_invalid,
-        )]
+    /// Returns the others; `kept_lost` are own messages for which no peer came in time.
+    #[rustfmt::skip]
+    pub(super) fn own(&self, kept_lost: u64) -> Vec<OwnCounter> {
+        vec![
+            ("messages_invalid", "Messages that were unsigned, wrongly signed or malformed, whatever their topic.", self.messages_invalid),
+            ("sends_failed", "Messages not sent to one peer: too many waited for it, or this one for too long.", self.sends_failed),
+            ("published_to_nobody", "Own messages that were only announced: too many waited for every peer.", self.published_to_nobody),
+            ("published_without_peers", "Own messages for which no peer of their topic came in time.", kept_lost),
+        ]
     }
 }
 

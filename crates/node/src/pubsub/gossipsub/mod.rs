@@ -205,7 +205,7 @@ impl Pubsub for Behaviour {
     }
 
     fn own_counters(&self) -> Vec<OwnCounter> {
-        self.counted.own()
+        self.counted.own(self.kept.lost())
     }
 
     fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
@@ -258,6 +258,7 @@ impl Behaviour {
             }
             // The library keeps it, and peers can ask for it when they hear of it.
             Err(Refusal::AllQueuesFull(peers)) => {
+                self.counted.published_to_nobody += 1;
                 warn!(%topic, peers, "every peer reads too slowly: the message is only announced");
             }
             // Another brought it and it was not for us: it is on its way already.
@@ -366,6 +367,8 @@ impl Behaviour {
                 warn!(%peer, "the peer does not speak GossipSub: no messages pass");
             }
             library::Event::SlowPeer { peer_id: peer, failed_messages } => {
+                let failed = failed_messages.priority + failed_messages.non_priority;
+                self.counted.sends_failed += failed as u64;
                 debug!(%peer, ?failed_messages, "a slow peer: messages were not sent to it");
             }
             library::Event::Unsubscribed { .. } => {}
@@ -398,9 +401,7 @@ impl Behaviour {
             // One that is gone is told of its past when it comes again.
             let _known = self.inner.set_application_score(&peer, score);
         }
-        if let Some(lost) = self.kept.expire(Instant::now()) {
-            debug!(lost, "messages of this node found no peer of their topic");
-        }
+        self.kept.expire(Instant::now());
         if self.tracing {
             let now = self.picture_now();
             for (trace, protocol) in mesh::changes(&self.picture, &now) {
