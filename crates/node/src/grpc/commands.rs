@@ -135,6 +135,7 @@ impl Commands {
             Ok(command) => command,
             Err(problem) => {
                 warn!(stream = ?self.stream, problem, "a command is ignored");
+                self.hub.refused().commands.add_one();
                 self.hub.release(self.stream);
                 return Ok(false);
             }

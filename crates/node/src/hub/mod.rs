@@ -163,7 +163,11 @@ impl Hub {
     /// [`Hub::release`]. None when there are as many as allowed, or the hub is closed.
     pub(crate) fn open(self: &Arc<Self>, wants: StreamOptions) -> Option<Reader> {
         let mut streams = self.lock();
-        if streams.closed || streams.open.len() >= self.streams_max {
+        if streams.closed {
+            return None;
+        }
+        if streams.open.len() >= self.streams_max {
+            self.refused.streams.add_one();
             return None;
         }
         let id = StreamId(streams.next);

@@ -23,4 +23,8 @@ pub(crate) struct Refused {
     pub(crate) tickets: Counter,
     /// Requests that could not be read; each ended its stream.
     pub(crate) unreadable: Counter,
+    /// Commands that mean nothing; their stream lives.
+    pub(crate) commands: Counter,
+    /// Streams beyond the bound.
+    pub(crate) streams: Counter,
 }

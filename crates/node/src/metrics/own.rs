@@ -9,7 +9,7 @@ use crate::{handle::Counters, picture::Picture};
 type NodeCounter = (&'static str, &'static str, fn(&Counters) -> u64);
 
 #[rustfmt::skip]
-const NODE_COUNTERS: [NodeCounter; 10] = [
+const NODE_COUNTERS: [NodeCounter; 12] = [
     ("connections_denied", "Connections not let in.", |c| c.connections_denied),
     ("connections_failed", "Inbound connections that failed before they stood.", |c| c.connections_failed),
     ("publishes_refused", "Messages not published: empty, too long, or on one topic too many.", |c| c.publishes_refused),
@@ -19,6 +19,8 @@ const NODE_COUNTERS: [NodeCounter; 10] = [
     ("answers_dropped", "Answers given up because publishers did not read them.", |c| c.answers_dropped),
     ("tickets_refused", "Commands refused for want of a valid ticket.", |c| c.tickets_refused),
     ("requests_unreadable", "Requests of sidecar streams that were malformed or too long; each ended its stream.", |c| c.requests_unreadable),
+    ("commands_ignored", "Commands that mean nothing: unknown, or with a topic that can be none.", |c| c.commands_ignored),
+    ("streams_refused", "Sidecar streams refused because there were too many.", |c| c.streams_refused),
     ("topic_dump_failures", "Times that the topics could not be written to disk.", |c| c.topic_dump_failures),
 ];
 

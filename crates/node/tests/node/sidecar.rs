@@ -144,6 +144,8 @@ async fn wrong_commands_are_ignored_and_the_stream_lives() {
     client.send(Publish, "t", vec![7; 1200]).await;
     assert_eq!(client.message().await["message"], STANDARD.encode([7; 1200]));
     until(&node, "three refused", |status| status.counters.publishes_refused == 3).await;
+    let counters = node.handle().status().await.expect("runs").counters;
+    assert_eq!(counters.commands_ignored, 6);
 }
 
 /// A request as no client of ours makes it.
