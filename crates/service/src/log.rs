@@ -63,6 +63,11 @@ fn targets(level: LevelFilter) -> Targets {
         .with_targets(own)
 }
 
+/// Returns the level that [`init`] makes of a text.
+pub fn effective(level: &str) -> &'static str {
+    filter(level).into_level().map_or("info", name)
+}
+
 fn filter(level: &str) -> LevelFilter {
     match level.trim().to_ascii_lowercase().as_str() {
         "debug" => LevelFilter::DEBUG,
@@ -290,6 +295,7 @@ mod tests {
             ("", LevelFilter::INFO),
         ] {
             assert_eq!(filter(level), expected, "{level:?}");
+            assert_eq!(filter(effective(level)), expected, "{level:?}");
         }
     }
 }

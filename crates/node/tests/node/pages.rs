@@ -162,6 +162,8 @@ async fn the_config_names_what_runs_and_no_secret() {
     assert_eq!(shown["rlnc_shard_factor"], 4);
     assert_eq!(shown["mesh_degree_target"], 6);
     assert_eq!(shown["sidecar_tickets"], true);
+    assert_eq!((&shown["trace"], &shown["chain_id"]), (&"all".into(), &"default".into()));
+    assert_eq!(shown["random_message_size_bytes"], 512);
     assert!(!shown.to_string().contains("secret"), "{shown}");
 }
 
