@@ -354,7 +354,10 @@ impl EventLoop {
             traces_dropped,
             messages_dropped,
             answers_dropped,
-            tickets_refused: self.hub.tickets_refused(),
+            tickets_refused: self.hub.refused().tickets.get(),
+            requests_unreadable: self.hub.refused().unreadable.get(),
+            commands_ignored: self.hub.refused().commands.get(),
+            streams_refused: self.hub.refused().streams.get(),
             topic_dump_failures: self.topic_dump_failures.load(Ordering::Relaxed),
         }
     }

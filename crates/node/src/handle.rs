@@ -56,6 +56,12 @@ pub struct Counters {
     pub answers_dropped: u64,
     /// Commands refused for want of a valid ticket.
     pub tickets_refused: u64,
+    /// Requests of sidecar streams that could not be read, and ended their stream.
+    pub requests_unreadable: u64,
+    /// Commands that mean nothing: unknown, or with a topic that can be none.
+    pub commands_ignored: u64,
+    /// Sidecar streams refused because there were too many.
+    pub streams_refused: u64,
     /// Times that the topics could not be written to disk.
     pub topic_dump_failures: u64,
 }

@@ -23,7 +23,11 @@ fn main() -> ExitCode {
     let task = program.task();
     let config = Config::from_env();
     match task {
-        Task::Check => program.check(async { node::check(&config?).await }),
+        Task::Check => program.check_effective(async {
+            let config = config?;
+            node::check(&config).await?;
+            Ok(config.effective())
+        }),
         Task::Health => program.health(config.map_err(Into::into).and_then(|config| {
             program::health_url(
                 config.bind_address,

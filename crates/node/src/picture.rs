@@ -12,9 +12,9 @@ use crate::{
 /// What is known of a connected peer beside the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerDetail {
-    /// Where its newest connection leads.
+    /// Where its oldest open connection leads.
     pub(crate) address: Multiaddr,
-    /// Whether this node opened the first connection.
+    /// Whether this node opened that.
     pub(crate) outbound: bool,
     /// When the first connection stood, since the Unix epoch.
     pub(crate) connected_since: Duration,

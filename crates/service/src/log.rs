@@ -63,7 +63,15 @@ fn targets(level: LevelFilter) -> Targets {
         .with_default(level.min(LevelFilter::WARN))
         // It warns of having no peers yet, which is how every first node starts.
         .with_target("libp2p_kad", level.min(LevelFilter::ERROR))
+        // It warns of every message that is not valid or finds no room, with all of its bytes; the
+        // node counts them.
+        .with_target("libp2p_gossipsub", level.min(LevelFilter::ERROR))
         .with_targets(own)
+}
+
+/// Returns the level that [`init`] makes of a text.
+pub fn effective(level: &str) -> &'static str {
+    filter(level).into_level().map_or("info", name)
 }
 
 fn filter(level: &str) -> LevelFilter {
@@ -302,6 +310,7 @@ mod tests {
         assert!(debug.would_enable("node::event_loop", &Level::DEBUG));
         assert!(debug.would_enable("libp2p_swarm", &Level::WARN));
         assert!(!debug.would_enable("libp2p_swarm", &Level::INFO));
+        assert!(!debug.would_enable("libp2p_gossipsub", &Level::WARN));
         let error = targets(LevelFilter::ERROR);
         assert!(!error.would_enable("node", &Level::WARN));
         assert!(!error.would_enable("libp2p_swarm", &Level::WARN));
@@ -318,6 +327,7 @@ mod tests {
             ("", LevelFilter::INFO),
         ] {
             assert_eq!(filter(level), expected, "{level:?}");
+            assert_eq!(filter(effective(level)), expected, "{level:?}");
         }
     }
 }

@@ -85,8 +85,16 @@ impl Program {
     /// Prints the settings in effect, one a line, those that are not set with a mark; or what is
     /// wrong with them.
     pub fn check(&self, checked: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+        self.check_effective(async { checked.await.map(|()| Vec::new()) })
+    }
+
+    /// The same where `checked` tells of variables whose value in effect may not be the one written.
+    pub fn check_effective(
+        &self,
+        checked: impl Future<Output = anyhow::Result<Vec<(&'static str, String)>>>,
+    ) -> ExitCode {
         let checked = runtime().and_then(|runtime| runtime.block_on(checked));
-        self.tell(checked.map(|()| self.settings(Env::new(&of_process))))
+        self.tell(checked.map(|effective| self.settings(Env::new(&of_process), &effective)))
     }
 
     /// Asks the daemon at `url`, if that is known, whether it is well.
@@ -95,9 +103,13 @@ impl Program {
         self.tell(asked)
     }
 
-    fn settings(&self, env: Env<'_>) -> String {
+    fn settings(&self, env: Env<'_>, effective: &[(&str, String)]) -> String {
         let lines = self.variables.iter().map(|(name, default, _)| match env.text(name) {
-            Some(value) => format!("{name}={}", without_secrets(&value)),
+            Some(value) => {
+                let known = effective.iter().find(|(known, _)| known == name);
+                let value = known.map_or(value.as_str(), |(_, value)| value);
+                format!("{name}={}", on_one_line(&without_secrets(value.trim())))
+            }
             None => format!("{name}={} (default)", default.trim_matches(['(', ')'])),
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -189,6 +201,11 @@ pub fn raise_file_limit() {
     }
 }
 
+/// One variable is one line, whatever was set.
+fn on_one_line(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Hides what a URL carries beside host and path.
 fn without_secrets(value: &str) -> String {
     if value.starts_with("-----BEGIN") {
@@ -214,6 +231,8 @@ mod tests {
 
     const PROGRAM: &[Variable] = &[
         ("CLUSTER_ID", "(none)", "cluster"),
+        ("NODE_MODE", "optimum", "mode"),
+        ("LOG_LEVEL", "info", "level"),
         ("API_PORT", "9090", "port"),
         ("SIDECAR_JWKS", "(none)", "keys"),
         ("REDIS_URL", "(none)", "shared state"),
@@ -233,15 +252,20 @@ mod tests {
     fn settings_are_shown_with_defaults_marked_and_secrets_hidden() {
         let lookup = |name: &str| match name {
             "CLUSTER_ID" => Some("mine".to_owned()),
+            "NODE_MODE" => Some(String::new()),
+            "LOG_LEVEL" => Some(" one\nAPI_PORT=1 ".to_owned()),
             "SIDECAR_JWKS" => Some("https://me:pass@keys.example/set?token=abc".to_owned()),
             "REDIS_URL" => Some("redis://:secret@127.0.0.1:6379/0".to_owned()),
             "TICKET_SIGNING_KEY" => Some("-----BEGIN PRIVATE KEY-----\\nsecret".to_owned()),
             _ => None,
         };
-        let shown = program().settings(Env::new(&lookup));
+        let effective = [("NODE_MODE", "optimum".to_owned()), ("API_PORT", "1".to_owned())];
+        let shown = program().settings(Env::new(&lookup), &effective);
         let lines: Vec<_> = shown.lines().collect();
         let wanted = [
             "CLUSTER_ID=mine",
+            "NODE_MODE=optimum",
+            "LOG_LEVEL=one\u{fffd}API_PORT=1",
             "API_PORT=9090 (default)",
             "SIDECAR_JWKS=https://hidden@keys.example/set?hidden",
             "REDIS_URL=redis://hidden@127.0.0.1:6379/0",

@@ -1,5 +1,6 @@
 //! Settings of a node, from environment variables.
 
+mod effective;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -216,6 +217,10 @@ pub struct Config {
     pub geo: GeoConfig,
     /// `TLS_CERT` and `TLS_KEY`.
     pub tls: Option<TlsFiles>,
+    /// `CHAIN_ID`: shown, without effect.
+    pub chain_id: String,
+    /// `OPTIMUM_RANDOM_MSG_SIZE`: shown, without effect.
+    pub random_message_bytes: usize,
 }
 
 impl Default for Config {
@@ -240,6 +245,8 @@ impl Default for Config {
             sidecar_jwks: None,
             geo: GeoConfig::default(),
             tls: None,
+            chain_id: "default".to_owned(),
+            random_message_bytes: 512,
         }
     }
 }

@@ -31,9 +31,9 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let env = Env::new(&lookup);
         let default = Self::default();
-        ignored(&env)?;
+        no_file(&env)?;
         let config = Self {
-            cluster_id: env.text("CLUSTER_ID").unwrap_or_default().trim().to_owned(),
+            cluster_id: cluster_id(&env)?,
             mode: mode(&env)?,
             log_level: env.text("LOG_LEVEL").unwrap_or(default.log_level),
             sidecar_port: env.port("SIDECAR_PORT", default.sidecar_port)?,
@@ -58,6 +58,12 @@ impl Config {
             sidecar_jwks: env.filled("SIDECAR_JWKS"),
             geo: GeoConfig::from_env(env)?,
             tls: TlsFiles::from_env(env)?,
+            chain_id: env.filled("CHAIN_ID").unwrap_or(default.chain_id),
+            random_message_bytes: env.integer(
+                "OPTIMUM_RANDOM_MSG_SIZE",
+                1..=usize::MAX,
+                default.random_message_bytes,
+            )?,
         };
         config.check_against_each_other(&env)?;
         Ok(config)
@@ -90,12 +96,43 @@ impl Config {
                 "GOSSIPSUB_MESH_MIN ≤ GOSSIPSUB_MESH_TARGET ≤ GOSSIPSUB_MESH_MAX",
             ));
         }
+        self.check_ports(env)
+    }
+
+    /// All listen at one address. Blamed is a port that was set; one of them was.
+    fn check_ports(&self, env: &Env<'_>) -> Result<(), ConfigError> {
+        let (p2p, p2p_variable) = self.p2p_port();
+        let ports =
+            [("SIDECAR_PORT", self.sidecar_port), ("API_PORT", self.api_port), (p2p_variable, p2p)];
+        for [one, other] in [[0, 1], [0, 2], [1, 2]].map(|pair| pair.map(|index| ports[index])) {
+            if one.1 == other.1 && one.1 != 0 {
+                let is_set = env.text(other.0).is_some();
+                let (set, taken) = if is_set { (other, one) } else { (one, other) };
+                let problem = format!("{} is {} too", taken.0, taken.1);
+                return Err(env.error(set.0, problem, "another port for each, or 0"));
+            }
+        }
         Ok(())
     }
 }
 
-fn ignored(env: &Env<'_>) -> Result<(), ConfigError> {
-    env.integer("OPTIMUM_RANDOM_MSG_SIZE", 1..=usize::MAX, 512)?;
+/// A control character would forge lines of what is printed, and bytes that are no text become the
+/// same mark, so that two clusters would be one.
+fn cluster_id(env: &Env<'_>) -> Result<String, ConfigError> {
+    let parse = |text: &str| {
+        let id = text.trim();
+        let is_text = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+        if id.chars().all(is_text) {
+            Ok(id.to_owned())
+        } else {
+            Err("it has characters that cannot be read".to_owned())
+        }
+    };
+    let allowed = || "text in UTF-8 without control characters".to_owned();
+    env.with("CLUSTER_ID", String::new(), parse, allowed)
+}
+
+fn no_file(env: &Env<'_>) -> Result<(), ConfigError> {
     if env.text("CONFIG_PATH").is_some_and(|path| !path.trim().is_empty()) {
         let problem = "this node has no configuration file".to_owned();
         return Err(env.error("CONFIG_PATH", problem, "not set; use environment variables"));

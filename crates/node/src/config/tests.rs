@@ -100,7 +100,11 @@ fn every_variable_about_the_surroundings_has_its_effect() {
 fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
     let no_peer = "/ip4/1.2.3.4/tcp/7070";
     for (variable, value, allowed) in [
+        ("CLUSTER_ID", "a\u{fffd}", "UTF-8"),
         ("SIDECAR_PORT", "", "0 to 65535"),
+        ("SIDECAR_PORT", "9090", "another port"),
+        ("API_PORT", "7070", "another port"),
+        ("OPTIMUM_PORT", "33212", "another port"),
         ("SIDECAR_PORT", "-1", "0 to 65535"),
         ("API_PORT", "65536", "0 to 65535"),
         ("OPTIMUM_PORT", "7070.0", "0 to 65535"),
@@ -141,6 +145,41 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
         let text = error.to_string();
         assert!(variable != named || text.contains(value), "{text}");
         assert!(text.contains(allowed), "{text}");
+    }
+}
+
+#[test]
+fn a_control_character_in_the_cluster_id_is_refused_and_not_printed() {
+    let error = read(&[("CLUSTER_ID", "a\nAPI_PORT=1")]).expect_err("refused").to_string();
+    assert!(error.contains("control characters") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn ports_are_compared_of_the_mode_that_runs_and_free_ones_are_never_equal() {
+    assert!(read(&[("GOSSIPSUB_PORT", "9090")]).is_ok());
+    let gossipsub = [("NODE_MODE", "gossipsub"), ("GOSSIPSUB_PORT", "9090")];
+    assert_eq!(read(&gossipsub).expect_err("taken").variable, "GOSSIPSUB_PORT");
+    assert!(read(&[("SIDECAR_PORT", "0"), ("API_PORT", "0"), ("OPTIMUM_PORT", "0")]).is_ok());
+}
+
+#[test]
+fn what_is_in_effect_is_told_and_not_what_was_written() {
+    let config = read(&[
+        ("CLUSTER_ID", " c "),
+        ("NODE_MODE", ""),
+        ("LOG_LEVEL", "production"),
+        ("OPTIMUM_TRACE", "join, publish_message,"),
+        ("OPTIMUM_QUIC", "T"),
+    ]);
+    let effective = config.expect("allowed").effective();
+    for (name, value) in [
+        ("CLUSTER_ID", "c"),
+        ("NODE_MODE", "optimum"),
+        ("LOG_LEVEL", "info"),
+        ("OPTIMUM_TRACE", "PUBLISH_MESSAGE,JOIN"),
+        ("OPTIMUM_QUIC", "true"),
+    ] {
+        assert!(effective.contains(&(name, value.to_owned())), "{name}: {effective:?}");
     }
 }
 

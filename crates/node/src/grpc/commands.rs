@@ -1,6 +1,7 @@
 //! Reads the commands of one stream, in order.
 
 use std::{
+    error::Error as _,
     pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -41,7 +42,7 @@ pub(super) struct Commands {
 }
 
 /// Why a stream's commands are taken no more, if that is so; its client is told at the end.
-pub(super) type Refusal = Arc<OnceLock<String>>;
+pub(super) type Refusal = Arc<OnceLock<Status>>;
 
 /// Why no further command is read.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,11 +87,18 @@ impl Commands {
                 Some(Ok(request)) => match self.obey(request).await {
                     Ok(was_subscription) => subscribed |= was_subscription,
                     Err(End::Closed) => return,
-                    Err(End::Refused(why)) => return self.refuse(why),
+                    Err(End::Refused(why)) => {
+                        self.hub.refused().tickets.add_one();
+                        return self.refuse(Status::unauthenticated(why));
+                    }
                 },
-                Some(Err(status)) => {
+                Some(Err(status)) if is_of_connection(&status) => {
                     debug!(stream = ?self.stream, %status, "a client is gone");
                     return;
+                }
+                Some(Err(status)) => {
+                    self.hub.refused().unreadable.add_one();
+                    return self.refuse(status);
                 }
                 None => break,
             }
@@ -99,9 +107,8 @@ impl Commands {
     }
 
     /// Ends the stream after what it holds; its client is told why.
-    fn refuse(&self, why: String) {
-        debug!(stream = ?self.stream, why, "a command without a valid ticket");
-        self.hub.count_refused_ticket();
+    fn refuse(&self, why: Status) {
+        debug!(stream = ?self.stream, %why, "commands are read no more");
         // Set once: no command is read after this.
         let _first = self.refusal.set(why);
         self.hub.finish(self.stream);
@@ -128,6 +135,7 @@ impl Commands {
             Ok(command) => command,
             Err(problem) => {
                 warn!(stream = ?self.stream, problem, "a command is ignored");
+                self.hub.refused().commands.add_one();
                 self.hub.release(self.stream);
                 return Ok(false);
             }
@@ -163,6 +171,12 @@ impl Commands {
             None => self.handle.subscribe(topic).await,
         }
     }
+}
+
+/// Returns whether a request did not come because its connection or its stream was lost. What the
+/// client sent and could not be read has no error below it.
+fn is_of_connection(status: &Status) -> bool {
+    status.source().is_some()
 }
 
 /// Reads a request; its topics are checked by the rules of the protocol.
@@ -223,6 +237,20 @@ mod tests {
         assert!(ends.commands.recv().await.is_some());
         let ended = tokio::time::timeout(Duration::from_secs(3600), reader.next()).await;
         assert!(ended.is_err(), "still open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_cannot_be_read_ends_its_stream_and_a_lost_connection_does_not() {
+        let lost = Status::from_error(Box::new(std::io::Error::other("reset")));
+        for (status, unreadable) in [(Status::internal("no request"), 1), (lost, 0)] {
+            let (commands, mut reader, _ends) = stream();
+            let (refusal, hub) = (Arc::clone(&commands.refusal), Arc::clone(&commands.hub));
+            commands.run(futures::stream::iter([Err(status)])).await;
+            assert_eq!(hub.refused().unreadable.get(), unreadable);
+            assert_eq!(refusal.get().is_some(), unreadable == 1);
+            let ended = tokio::time::timeout(Duration::from_secs(3600), reader.next()).await;
+            assert_eq!(ended.is_ok(), unreadable == 1);
+        }
     }
 
     #[tokio::test(start_paused = true)]

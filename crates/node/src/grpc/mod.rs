@@ -85,7 +85,10 @@ impl Sidecar {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(MeteredService::new(service, meter))
-            .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
+            .serve_with_incoming_shutdown(
+                listener.with_http2_only().into_stream(),
+                stop.cancelled_owned(),
+            )
             .await
     }
 }
@@ -166,7 +169,7 @@ fn responses(
     refusal: Refusal,
 ) -> impl Stream<Item = Result<Response, Status>> + Send {
     let end = futures::stream::once(async move { refusal.get().cloned() });
-    let refused = end.filter_map(|why| async { why.map(|why| Err(Status::unauthenticated(why))) });
+    let refused = end.filter_map(|why| async { why.map(Err) });
     reader.map(move |item| Ok(response(item, traces))).chain(refused)
 }
 

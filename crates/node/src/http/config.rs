@@ -6,7 +6,7 @@ use service::http::answer;
 use utoipa::ToSchema;
 
 use super::Pages;
-use crate::config::{Config, HandshakePolicy, Mode};
+use crate::config::{Config, Mode};
 
 /// The settings that the node runs with; no keys, no tokens, no paths of keys.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,13 +16,15 @@ pub(super) struct ConfigPage {
     /// Empty for all addresses.
     bind_address: String,
     bootstrap_peers: Vec<String>,
+    /// Without effect.
+    chain_id: String,
     cluster_handshake: &'static str,
     cluster_id: String,
     /// Of coded shards held, the share from which a node passes on new combinations.
     forward_shard_threshold: f64,
     gossipsub_port: u16,
     identity_dir: String,
-    log_level: String,
+    log_level: &'static str,
     max_message_size_bytes: u64,
     mesh_degree_max: usize,
     mesh_degree_min: usize,
@@ -32,6 +34,8 @@ pub(super) struct ConfigPage {
     profile: &'static str,
     publisher_shard_multiplier: f64,
     quic: bool,
+    /// Without effect.
+    random_message_size_bytes: usize,
     retain_bytes: u64,
     rlnc_shard_factor: u16,
     sidecar_port: u16,
@@ -39,6 +43,8 @@ pub(super) struct ConfigPage {
     sidecar_tickets: bool,
     stream_queue_bytes: usize,
     tls: bool,
+    /// Trace events sent to readers: `all`, `none` or a comma list of types.
+    trace: String,
 }
 
 /// What the node runs with.
@@ -58,15 +64,13 @@ fn shown(config: &Config) -> ConfigPage {
         api_port: config.api_port,
         bind_address: config.bind_address.map(|ip| ip.to_string()).unwrap_or_default(),
         bootstrap_peers: config.bootstrap_peers.iter().map(peer).collect(),
-        cluster_handshake: match config.handshake {
-            HandshakePolicy::Auto => "auto",
-            HandshakePolicy::Required => "required",
-        },
+        chain_id: config.chain_id.clone(),
+        cluster_handshake: config.handshake.name(),
         cluster_id: config.cluster_id.clone(),
         forward_shard_threshold: config.optimum.threshold,
         gossipsub_port: config.gossipsub.port,
         identity_dir: config.identity_dir.display().to_string(),
-        log_level: config.log_level.clone(),
+        log_level: config.log_level(),
         max_message_size_bytes: config.max_message_bytes(),
         mesh_degree_max: mesh.max,
         mesh_degree_min: mesh.min,
@@ -76,11 +80,13 @@ fn shown(config: &Config) -> ConfigPage {
         profile: config.optimum.profile.name(),
         publisher_shard_multiplier: config.optimum.shard_multiplier,
         quic: config.quic,
+        random_message_size_bytes: config.random_message_bytes,
         retain_bytes: config.optimum.retain_bytes,
         rlnc_shard_factor: config.optimum.shard_factor,
         sidecar_port: config.sidecar_port,
         sidecar_tickets: config.sidecar_jwks.is_some(),
         stream_queue_bytes: config.stream_queue_bytes,
         tls: config.tls.is_some(),
+        trace: config.trace.to_string(),
     }
 }

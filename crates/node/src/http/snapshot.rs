@@ -35,7 +35,7 @@ struct ConnectedPeer {
     agent_version: String,
     /// Seconds since the Unix epoch.
     connected_since: u64,
-    /// `inbound` or `outbound`: who opened the first connection.
+    /// `inbound` or `outbound`: who opened the oldest connection that is open, which `address` is of.
     direction: &'static str,
     /// Whether its score keeps it out of meshes.
     graylisted: bool,

@@ -2,6 +2,7 @@
 //! bounded queue per stream. Nobody here waits for a reader.
 
 mod fanout;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::subscriptions::Holders;
 pub(crate) use fanout::{Fanout, News};
+use refused::Refused;
 
 /// Names one reader's stream; never used twice by one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +142,7 @@ pub(crate) struct Hub {
     queue_bytes_max: usize,
     streams_max: usize,
     dropped: DropCounters,
-    tickets_refused: AtomicU64,
+    refused: Refused,
     readers: watch::Sender<Readers>,
 }
 
@@ -152,7 +154,7 @@ impl Hub {
             queue_bytes_max,
             streams_max,
             dropped: DropCounters::default(),
-            tickets_refused: AtomicU64::new(0),
+            refused: Refused::default(),
             readers: watch::Sender::new(Readers::default()),
         }
     }
@@ -161,7 +163,11 @@ impl Hub {
     /// [`Hub::release`]. None when there are as many as allowed, or the hub is closed.
     pub(crate) fn open(self: &Arc<Self>, wants: StreamOptions) -> Option<Reader> {
         let mut streams = self.lock();
-        if streams.closed || streams.open.len() >= self.streams_max {
+        if streams.closed {
+            return None;
+        }
+        if streams.open.len() >= self.streams_max {
+            self.refused.streams.add_one();
             return None;
         }
         let id = StreamId(streams.next);
@@ -254,14 +260,9 @@ impl Hub {
         self.readers.borrow().all > 0
     }
 
-    /// Counts a command that was refused for want of a valid ticket.
-    pub(crate) fn count_refused_ticket(&self) {
-        self.tickets_refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many commands were refused for want of a valid ticket.
-    pub(crate) fn tickets_refused(&self) -> u64 {
-        self.tickets_refused.load(Ordering::Relaxed)
+    /// Returns the counters of what clients were not given.
+    pub(crate) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// Returns a receiver of who reads.

@@ -85,6 +85,7 @@ fn a_reader_that_leaves_is_counted_out_and_makes_room_for_another() {
     let readers = hub.watch_readers();
     let reader = hub.open(StreamOptions::default()).expect("room");
     assert!(hub.open(StreamOptions::default()).is_none());
+    assert_eq!(hub.refused().streams.get(), 1);
     assert!(hub.has_readers());
     drop(reader);
     assert_eq!(readers.borrow().traces, 0);

@@ -1,6 +1,7 @@
 //! What `/metrics` shows. Everything is counted where it happens; this puts names to it.
 
 mod naming;
+mod own;
 mod page;
 mod streams;
 mod traffic;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use service::{
     geo::Place,
-    listener::Refusals,
     metrics::{Families, Labels, OTHER},
     process,
 };
 
-use super::Metrics;
+use super::{Metrics, own};
 use crate::{
     config::{Config, Mode},
     handle::Counters,
@@ -42,7 +41,7 @@ pub(crate) fn page(
         picture.status.topics.len() as f64,
     );
     metrics.sidecar.families(&mut families, "p2p");
-    own(&mut families, picture, metrics);
+    own::families(&mut families, picture, metrics);
     families.text(&[
         ("cluster_id", config.cluster_id.clone()),
         ("protocol_type", config.mode.name().to_owned()),
@@ -147,96 +146,6 @@ fn shards(families: &mut Families, subsystem: &str, counters: ShardCounters) {
     ] {
         families.counter(format!("optimum_{subsystem}_{name}"), help, value);
     }
-}
-
-/// What the contract has no names for: above all what happened at bounds.
-fn own(families: &mut Families, picture: &Picture, metrics: &Metrics) {
-    let counters = &picture.status.counters;
-    let (requests, refused, timed_out) = metrics.http.snapshot();
-    for (name, help, value) in [
-        ("connections_denied", "Connections not let in.", counters.connections_denied),
-        (
-            "connections_failed",
-            "Inbound connections that failed before they stood.",
-            counters.connections_failed,
-        ),
-        (
-            "publishes_refused",
-            "Messages not published: empty, too long, or on one topic too many.",
-            counters.publishes_refused,
-        ),
-        (
-            "subscriptions_refused",
-            "Topics not subscribed because there were too many.",
-            counters.subscriptions_refused,
-        ),
-        (
-            "traces_dropped",
-            "Trace events given up because readers were slow.",
-            counters.traces_dropped,
-        ),
-        (
-            "messages_dropped",
-            "Messages given up because readers were slow.",
-            counters.messages_dropped,
-        ),
-        (
-            "tickets_refused",
-            "Commands refused for want of a valid ticket.",
-            counters.tickets_refused,
-        ),
-        (
-            "topic_dump_failures",
-            "Times that the topics could not be written to disk.",
-            counters.topic_dump_failures,
-        ),
-        (
-            "answers_dropped",
-            "Answers given up because publishers did not read them.",
-            counters.answers_dropped,
-        ),
-        ("http_requests", "Requests to the HTTP API.", requests),
-        (
-            "http_connections_refused",
-            "Connections to the HTTP API that ended with what was no request, or too long.",
-            refused,
-        ),
-        (
-            "http_connections_timed_out",
-            "Connections to the HTTP API closed because the next request did not come in time.",
-            timed_out,
-        ),
-    ] {
-        families.counter(format!("optimum_node_{name}_total"), help, value);
-    }
-    faces(families, metrics);
-    families.gauge(
-        "optimum_node_streams",
-        "Streams of readers that are open.",
-        picture.readers as f64,
-    );
-    for (name, help, value) in &picture.own_counters {
-        families.counter(format!("optimum_node_gossip_{name}_total"), help, *value);
-    }
-}
-
-/// What the listeners of sidecar and HTTP API did not take.
-fn faces(families: &mut Families, metrics: &Metrics) {
-    let samples = |count: fn(&Refusals) -> u64| {
-        let face = |face: &str| vec![("face", face.to_owned())];
-        let samples = metrics.faces.iter().map(|(name, counted)| (face(name), count(counted)));
-        samples.collect::<Vec<_>>()
-    };
-    families.counters(
-        "optimum_node_face_connections_refused_total",
-        "Connections of clients closed at once: too many were open.",
-        samples(Refusals::beyond_bound),
-    );
-    families.counters(
-        "optimum_node_face_tls_failures_total",
-        "Connections of clients that did not agree on TLS in time.",
-        samples(Refusals::without_tls),
-    );
 }
 
 #[cfg(test)]

@@ -214,17 +214,28 @@ impl Network {
         event: SwarmEvent<BehaviourEvent>,
     ) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id: peer, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id: peer, connection_id, endpoint, ..
+            } => {
                 debug!(%peer, address = %endpoint.get_remote_address(), dialled = endpoint.is_dialer(), "connected");
-                self.peers.connected(peer, &endpoint);
+                self.peers.connected(peer, connection_id, &endpoint);
                 if let Some(hello) = self.handshakes.connected(now, peer, endpoint.is_dialer()) {
                     swarm.behaviour_mut().handshake.send_request(&peer, hello);
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id: peer, num_established: 0, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id: peer,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
+                self.peers.disconnected(&peer, connection_id);
+                if num_established > 0 {
+                    return;
+                }
                 let cause = cause.map(|cause| cause.to_string()).unwrap_or_default();
                 debug!(%peer, cause, "disconnected");
-                self.peers.disconnected(&peer);
                 if self.handshakes.disconnected(&peer) {
                     info!(%peer, cause, "a peer left");
                 }

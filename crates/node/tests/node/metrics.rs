@@ -6,14 +6,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use node::Running;
+use node::{Mode, Running};
 
 use crate::{
     common::{client::Client, config, start, until},
     pages::request,
 };
 
-/// Every family of the contract in mode optimum: name, type, labels.
+/// Every family of the contract: name, with `<p>` where the mode's own word stands, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("optimum_p2p_system_cpu_cores", "gauge", &[]),
     ("process_cpu_seconds_total", "counter", &[]),
@@ -26,7 +26,7 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("go_memstats_alloc_bytes", "gauge", &[]),
     ("go_memstats_heap_idle_bytes", "gauge", &[]),
     ("go_memstats_heap_sys_bytes", "gauge", &[]),
-    ("optimum_mump2p_delivered_messages_delay_seconds", "histogram", &[]),
+    ("optimum_<p>_delivered_messages_delay_seconds", "histogram", &[]),
     ("delivered_messages_delay_seconds", "histogram", &[]),
     ("optimum_det_coordinates_geo_location", "gauge", &["country_iso", "latitude", "longitude"]),
     ("optimum_bandwidth_total_bytes", "counter", &["direction"]),
@@ -35,19 +35,15 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("optimum_conn_total_connections", "gauge", &["direction"]),
     ("optimum_conn_streams_current", "gauge", &["protocol"]),
     ("optimum_conn_stream_duration_seconds", "histogram", &["protocol"]),
-    ("optimum_mump2p_total_peers", "gauge", &[]),
-    ("optimum_mump2p_peers_per_protocol", "gauge", &["protocol"]),
-    ("optimum_mump2p_received_messages_count", "counter", &["topic"]),
-    ("optimum_mump2p_delivered_messages_count", "counter", &["topic"]),
-    ("optimum_mump2p_received_messages_bytes", "counter", &["topic"]),
-    ("optimum_mump2p_delivered_messages_bytes", "counter", &["topic"]),
-    ("optimum_mump2p_dropped_queue_full_total", "counter", &["topic"]),
-    ("optimum_mump2p_dropped_throttled_total", "counter", &["topic"]),
-    ("optimum_mump2p_dropped_rejected_total", "counter", &["topic"]),
-    ("optimum_mump2p_shards_total", "counter", &[]),
-    ("optimum_mump2p_shards_duplicate_total", "counter", &[]),
-    ("optimum_mump2p_shards_unnecessary_total", "counter", &[]),
-    ("optimum_mump2p_shards_unhelpful_total", "counter", &[]),
+    ("optimum_<p>_total_peers", "gauge", &[]),
+    ("optimum_<p>_peers_per_protocol", "gauge", &["protocol"]),
+    ("optimum_<p>_received_messages_count", "counter", &["topic"]),
+    ("optimum_<p>_delivered_messages_count", "counter", &["topic"]),
+    ("optimum_<p>_received_messages_bytes", "counter", &["topic"]),
+    ("optimum_<p>_delivered_messages_bytes", "counter", &["topic"]),
+    ("optimum_<p>_dropped_queue_full_total", "counter", &["topic"]),
+    ("optimum_<p>_dropped_throttled_total", "counter", &["topic"]),
+    ("optimum_<p>_dropped_rejected_total", "counter", &["topic"]),
     ("optimum_p2p_messages_published_total", "counter", &["topic"]),
     ("optimum_p2p_messages_received_total", "counter", &["peer_id", "topic"]),
     ("optimum_p2p_message_size_bytes", "histogram", &["topic"]),
@@ -58,6 +54,22 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("optimum_grpc_p2p_sent_bytes_total", "counter", &["method"]),
     ("optimum_grpc_p2p_messages_sent_total", "counter", &["method"]),
 ];
+
+/// Those that only mode optimum has.
+const SHARDS: &[(&str, &str, &[&str])] = &[
+    ("optimum_<p>_shards_total", "counter", &[]),
+    ("optimum_<p>_shards_duplicate_total", "counter", &[]),
+    ("optimum_<p>_shards_unnecessary_total", "counter", &[]),
+    ("optimum_<p>_shards_unhelpful_total", "counter", &[]),
+];
+
+/// The word of a mode in names.
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Optimum => "mump2p",
+        Mode::Gossipsub => "gossip_p2p",
+    }
+}
 
 /// Samples of a page: name and labels, as written, to value.
 #[derive(Debug)]
@@ -97,12 +109,18 @@ impl Page {
 }
 
 /// Two nodes between which a message went that was published through the sidecar.
-async fn nodes_with_traffic() -> [Running; 2] {
-    let mut settings = config("c", &[]);
+async fn nodes_with_traffic(mode: Mode) -> [Running; 2] {
+    let config = |peers: &[&Running]| {
+        let mut config = config("c", peers);
+        config.mode = mode;
+        config.gossipsub.port = 0;
+        config
+    };
+    let mut settings = config(&[]);
     settings.geo.coordinates = Some((52.52, 13.405));
     settings.geo.country_iso = Some("DE".to_owned());
     let first = start(settings).await;
-    let second = start(config("c", &[&first])).await;
+    let second = start(config(&[&first])).await;
     let topic = gossip::Topic::new("t").expect("a topic");
     let mut reader = Client::open(&first).await;
     reader.send(api::sidecar::Command::Subscribe, "t", "").await;
@@ -119,13 +137,22 @@ async fn nodes_with_traffic() -> [Running; 2] {
 
 #[tokio::test]
 async fn every_family_of_the_contract_is_there_with_its_type_and_labels() {
-    let [first, _second] = nodes_with_traffic().await;
-    // Some streams are closed only after a while; their histogram is there from the beginning.
-    let page = Page::of(&first).await;
-    for (name, kind, labels) in FAMILIES {
-        assert_eq!(page.types.get(*name).map(String::as_str), Some(*kind), "{name}");
-        let sample =
-            if *kind == "histogram" { format!("{name}_count") } else { (*name).to_owned() };
+    for (mode, more) in [(Mode::Optimum, SHARDS), (Mode::Gossipsub, &[])] {
+        let [first, _second] = nodes_with_traffic(mode).await;
+        // Some streams are closed only after a while; their histogram is there from the beginning.
+        assert_families(&Page::of(&first).await, mode, FAMILIES.iter().chain(more));
+    }
+}
+
+fn assert_families<'a>(
+    page: &Page,
+    mode: Mode,
+    families: impl Iterator<Item = &'a (&'a str, &'a str, &'a [&'a str])>,
+) {
+    for (name, kind, labels) in families {
+        let name = name.replace("<p>", word(mode));
+        assert_eq!(page.types.get(&name).map(String::as_str), Some(*kind), "{name}");
+        let sample = if *kind == "histogram" { format!("{name}_count") } else { name.clone() };
         let samples = page.samples(&sample);
         assert!(!samples.is_empty(), "{name}: no sample\n{}", page.text);
         let mut wanted = [*labels, &["cluster_id", "protocol_type"]].concat();
@@ -138,7 +165,7 @@ async fn every_family_of_the_contract_is_there_with_its_type_and_labels() {
 
 #[tokio::test]
 async fn messages_shards_and_bytes_are_counted() {
-    let [first, _second] = nodes_with_traffic().await;
+    let [first, _second] = nodes_with_traffic(Mode::Optimum).await;
     let page = Page::of(&first).await;
     let common = r#"cluster_id="c",protocol_type="optimum""#;
     let topic = format!(r#"{{{common},topic="t"}}"#);
@@ -167,16 +194,22 @@ async fn messages_shards_and_bytes_are_counted() {
 /// the contract's.
 const DISLIKED: [&str; 5] = [
     "optimum_bandwidth_total_bytes",
-    "optimum_mump2p_received_messages_count",
-    "optimum_mump2p_delivered_messages_count",
-    "optimum_mump2p_received_messages_bytes",
-    "optimum_mump2p_delivered_messages_bytes",
+    "optimum_<p>_received_messages_count",
+    "optimum_<p>_delivered_messages_count",
+    "optimum_<p>_received_messages_bytes",
+    "optimum_<p>_delivered_messages_bytes",
 ];
 
 #[tokio::test]
 async fn promtool_has_nothing_to_say_but_about_names_of_the_contract() {
-    let [first, _second] = nodes_with_traffic().await;
-    let page = Page::of(&first).await;
+    for mode in [Mode::Optimum, Mode::Gossipsub] {
+        let [first, _second] = nodes_with_traffic(mode).await;
+        let disliked = DISLIKED.map(|name| name.replace("<p>", word(mode)));
+        assert_promtool_dislikes_only(&disliked, &Page::of(&first).await);
+    }
+}
+
+fn assert_promtool_dislikes_only(disliked: &[String], page: &Page) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -195,7 +228,7 @@ async fn promtool_has_nothing_to_say_but_about_names_of_the_contract() {
     let output = promtool.wait_with_output().expect("ends");
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).expect("text");
-    let known = |line: &&str| DISLIKED.contains(&line.split(' ').next().unwrap_or_default());
+    let known = |line: &&str| disliked.iter().any(|name| line.split(' ').next() == Some(name));
     let new: Vec<_> = said.lines().filter(|line| !known(line)).collect();
     assert!(new.is_empty(), "{new:#?}");
 }

@@ -80,7 +80,7 @@ async fn what_is_not_there_is_answered_as_text() {
 }
 
 /// Asks for a page that is JSON.
-async fn page(node: &node::Running, path: &str) -> Value {
+pub(crate) async fn page(node: &node::Running, path: &str) -> Value {
     let (head, body) = request(node.api_address(), "GET", path).await;
     assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
@@ -162,6 +162,8 @@ async fn the_config_names_what_runs_and_no_secret() {
     assert_eq!(shown["rlnc_shard_factor"], 4);
     assert_eq!(shown["mesh_degree_target"], 6);
     assert_eq!(shown["sidecar_tickets"], true);
+    assert_eq!((&shown["trace"], &shown["chain_id"]), (&"all".into(), &"default".into()));
+    assert_eq!(shown["random_message_size_bytes"], 512);
     assert!(!shown.to_string().contains("secret"), "{shown}");
 }
 

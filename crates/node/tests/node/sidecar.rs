@@ -7,11 +7,13 @@ use crate::common::{
 };
 use api::sidecar::{
     Command::{Publish, Subscribe, SubscribeSeveral, Unsubscribe},
-    Void,
+    Request, Response, Void,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gossip::message_id;
 use node::Running;
+use tokio_stream::StreamExt as _;
+use tonic::Code;
 
 /// Two connected nodes.
 async fn pair() -> (Running, Running) {
@@ -142,6 +144,73 @@ async fn wrong_commands_are_ignored_and_the_stream_lives() {
     client.send(Publish, "t", vec![7; 1200]).await;
     assert_eq!(client.message().await["message"], STANDARD.encode([7; 1200]));
     until(&node, "three refused", |status| status.counters.publishes_refused == 3).await;
+    let counters = node.handle().status().await.expect("runs").counters;
+    assert_eq!(counters.commands_ignored, 6);
+}
+
+/// A request as no client of ours makes it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Strange {
+    #[prost(int32, tag = "1")]
+    command: i32,
+    /// Bytes in the proto file.
+    #[prost(uint64, tag = "2")]
+    data: u64,
+    /// Text in the proto file.
+    #[prost(bytes = "vec", tag = "3")]
+    topic: Vec<u8>,
+}
+
+/// Sends a request on a stream of its own; returns with which status the stream ends.
+async fn end_after(node: &Running, request: impl prost::Message + 'static) -> tonic::Status {
+    let endpoint =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", node.sidecar_address()));
+    let channel = endpoint.expect("a URL").connect().await.expect("connects");
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.expect("connected");
+    let path = "/proto.CommandStream/ListenCommands".parse().expect("a path");
+    let codec = tonic_prost::ProstCodec::<_, Response>::default();
+    // The client does not end its side.
+    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+    let call = client.streaming(tonic::Request::new(requests), path, codec);
+    let end = async {
+        let mut responses = call.await.expect("opens").into_inner();
+        loop {
+            match responses.message().await {
+                Ok(response) => assert!(response.is_some(), "it ended without an error"),
+                Err(status) => return status,
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, end).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_ends_its_stream_with_its_status_and_is_counted() {
+    let node = start(config("c", &[])).await;
+    let command = Publish as i32;
+    let strange = |data, topic: &[u8]| Strange { command, data, topic: topic.to_vec() };
+    let long = Request {
+        command,
+        data: vec![7; 65 << 20].into(),
+        topic: "t".to_owned(),
+        ..Request::default()
+    };
+    let ends = [
+        end_after(&node, strange(7, b"t")).await,
+        end_after(&node, strange(0, b"\xff")).await,
+        end_after(&node, long).await,
+    ];
+    assert_eq!(
+        ends.each_ref().map(tonic::Status::code),
+        [Code::Internal, Code::Internal, Code::OutOfRange]
+    );
+    assert!(ends[1].message().contains("UTF-8"), "{}", ends[1]);
+    let gone = Client::open(&node).await;
+    gone.send(Subscribe, "t", "").await;
+    drop(gone);
+    let status = node.handle().status().await.expect("runs");
+    assert_eq!(status.counters.requests_unreadable, 3);
 }
 
 #[tokio::test]

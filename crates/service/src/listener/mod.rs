@@ -1,6 +1,7 @@
 //! The TCP listeners of the gRPC and HTTP faces: all addresses or one, bounded connections, TLS if
 //! asked for, and nothing lost of what a client sent before it went away.
 
+mod preface;
 mod socket;
 
 use std::{
@@ -28,6 +29,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+use preface::Preface;
 use socket::Socket;
 
 /// Connections of one face at once, unless it says otherwise. One more is closed at once, and
@@ -55,14 +57,20 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// What became of connections that a listener did not hand out.
+/// What became of connections that came to nothing.
 #[derive(Debug, Default)]
 pub struct Refusals {
     beyond_bound: AtomicU64,
     without_tls: AtomicU64,
+    silent: AtomicU64,
+    without_http2: AtomicU64,
 }
 
 impl Refusals {
+    fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns how many connections were closed at once, since too many were open.
     pub fn beyond_bound(&self) -> u64 {
         self.beyond_bound.load(Ordering::Relaxed)
@@ -71,6 +79,17 @@ impl Refusals {
     /// Returns how many connections were closed because their client did not agree on TLS in time.
     pub fn without_tls(&self) -> u64 {
         self.without_tls.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections ended because HTTP/2 did not begin on them in time.
+    pub fn silent(&self) -> u64 {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections began with something that is not HTTP/2 where only that is
+    /// spoken.
+    pub fn without_http2(&self) -> u64 {
+        self.without_http2.load(Ordering::Relaxed)
     }
 }
 
@@ -83,8 +102,9 @@ pub struct Listener {
     connections_max: usize,
     refusals: Arc<Refusals>,
     tls: Option<Arc<ServerConfig>>,
+    http2_only: bool,
     /// Clients that agree on TLS. Each holds one of the permits, so these are bounded with them.
-    handshakes: JoinSet<io::Result<(Connection, SocketAddr)>>,
+    handshakes: JoinSet<io::Result<(Layer, SocketAddr)>>,
 }
 
 impl Listener {
@@ -121,6 +141,7 @@ impl Listener {
             connections_max: CONNECTIONS_MAX,
             refusals,
             tls: None,
+            http2_only: false,
             handshakes: JoinSet::new(),
         })
     }
@@ -135,6 +156,14 @@ impl Listener {
     #[must_use]
     pub fn with_tls(self, tls: Option<Arc<ServerConfig>>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// Ends connections on which HTTP/2 does not begin within 75 s, and counts those that begin
+    /// otherwise. Without, a client that sends nothing would keep its place for ever: the server
+    /// asks whether a client is there only after that.
+    #[must_use]
+    pub fn with_http2_only(self) -> Self {
+        Self { http2_only: true, ..self }
     }
 
     /// Returns where it listens, with the port that was taken if 0 was asked for.
@@ -153,14 +182,14 @@ impl Listener {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 Some(agreed) = self.handshakes.join_next() => match agreed {
-                    Ok(Ok(connection)) => return connection,
+                    Ok(Ok((layer, from))) => return (self.connection(layer), from),
                     Ok(Err(error)) => {
-                        self.refusals.without_tls.fetch_add(1, Ordering::Relaxed);
+                        Refusals::count(&self.refusals.without_tls);
                         debug!(%error, port = self.address.port(), "a client did not agree on TLS");
                         continue;
                     }
                     Err(error) => {
-                        self.refusals.without_tls.fetch_add(1, Ordering::Relaxed);
+                        Refusals::count(&self.refusals.without_tls);
                         warn!(%error, port = self.address.port(), "a TLS handshake failed");
                         continue;
                     }
@@ -170,7 +199,7 @@ impl Listener {
                 Ok((stream, from)) => {
                     let Some(socket) = self.admit(stream, from) else { continue };
                     let Some(tls) = &self.tls else {
-                        return (Connection(Layer::Plain(socket)), from);
+                        return (self.connection(Layer::Plain(socket)), from);
                     };
                     self.handshakes.spawn(agree(TlsAcceptor::from(Arc::clone(tls)), socket, from));
                 }
@@ -182,9 +211,14 @@ impl Listener {
         }
     }
 
+    fn connection(&self, layer: Layer) -> Connection {
+        let preface = self.http2_only.then(|| Preface::new(Arc::clone(&self.refusals)));
+        Connection { layer, preface }
+    }
+
     fn admit(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            self.refusals.beyond_bound.fetch_add(1, Ordering::Relaxed);
+            Refusals::count(&self.refusals.beyond_bound);
             warn!(%from, port = self.address.port(), max = self.connections_max, "as many connections are open as may be; one more is closed");
             return None;
         };
@@ -234,15 +268,19 @@ async fn agree(
     tls: TlsAcceptor,
     socket: Socket,
     from: SocketAddr,
-) -> io::Result<(Connection, SocketAddr)> {
+) -> io::Result<(Layer, SocketAddr)> {
     let agreed = tokio::time::timeout(HANDSHAKE_WAIT, tls.accept(socket)).await;
     let stream = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok((Connection(Layer::Tls(Box::new(stream))), from))
+    Ok((Layer::Tls(Box::new(stream)), from))
 }
 
 /// A client's connection.
 #[derive(Debug)]
-pub struct Connection(Layer);
+pub struct Connection {
+    layer: Layer,
+    /// Watches its beginning, if that matters and until it is over.
+    preface: Option<Preface>,
+}
 
 #[derive(Debug)]
 enum Layer {
@@ -256,9 +294,21 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        let before = buffer.filled().len();
+        let polled = match &mut self.layer {
             Layer::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Layer::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        let Some(preface) = &mut self.preface else { return polled };
+        match polled {
+            Poll::Pending => preface.poll_late(cx),
+            Poll::Ready(Ok(())) => {
+                if preface.took(&buffer.filled()[before..]) {
+                    self.preface = None;
+                }
+                polled
+            }
+            Poll::Ready(Err(_)) => polled,
         }
     }
 }
@@ -269,7 +319,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.0 {
+        match &mut self.layer {
             Layer::Plain(socket) => Pin::new(socket).poll_write(cx, data),
             Layer::Tls(stream) => Pin::new(stream).poll_write(cx, data),
         }
@@ -280,28 +330,28 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.0 {
+        match &mut self.layer {
             Layer::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Layer::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
+        match &self.layer {
             Layer::Plain(socket) => socket.is_write_vectored(),
             Layer::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        match &mut self.layer {
             Layer::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Layer::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        match &mut self.layer {
             Layer::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Layer::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }

@@ -52,14 +52,16 @@ impl Kept {
         taken.into_iter().map(|message| (message.topic, message.payload)).collect()
     }
 
-    /// Forgets what waited long enough. Returns how many messages were lost since the start, if
-    /// that grew.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<u64> {
-        let before = self.lost;
+    /// Returns how many messages were lost since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Forgets what waited long enough.
+    pub(super) fn expire(&mut self, now: Instant) {
         while self.messages.front().is_some_and(|message| message.until <= now) {
             self.lose_oldest();
         }
-        (self.lost > before).then_some(self.lost)
     }
 
     fn lose_oldest(&mut self) {
@@ -96,9 +98,11 @@ mod tests {
     fn what_nobody_came_for_is_counted_and_forgotten() {
         let (now, mut kept) = (Instant::now(), Kept::default());
         kept.keep(now, TIME, topic("a"), "1".into());
-        assert_eq!(kept.expire(now), None);
-        assert_eq!(kept.expire(now + TIME), Some(1));
-        assert_eq!(kept.expire(now + TIME), None);
+        kept.expire(now);
+        assert_eq!(kept.lost(), 0);
+        kept.expire(now + TIME);
+        kept.expire(now + TIME);
+        assert_eq!(kept.lost(), 1);
         assert_eq!((kept.take("a"), kept.bytes), (Vec::new(), 0));
     }
 

@@ -1,9 +1,11 @@
 //! Mode gossipsub: GossipSub as others speak it, by rust-libp2p.
 
+mod counted;
 mod delivered;
 mod gate;
 mod kept;
 mod mesh;
+mod misconduct;
 mod settings;
 mod swarm_side;
 
@@ -24,12 +26,14 @@ use libp2p::{
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{debug, warn};
 
-use super::{Event, PeerTopics, ProtocolCounters, Pubsub, TopicCounters};
+use super::{Event, OwnCounter, PeerTopics, PeerTraffic, ProtocolCounters, Pubsub};
 use crate::config;
+use counted::Counted;
 use delivered::Delivered;
 use gate::ToGated;
 use kept::Kept;
 use mesh::Picture;
+use misconduct::Misconduct;
 use settings::{HEARTBEAT, HISTORY_LENGTH, SEEN_TTL, Seen};
 
 type Inner = library::Behaviour<IdentityTransform, settings::Filter>;
@@ -47,12 +51,14 @@ pub(crate) struct Behaviour {
     seen: Receiver<Seen>,
     admitted: BTreeSet<PeerId>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
-    topics: BTreeMap<Topic, TopicCounters>,
+    topics: BTreeSet<Topic>,
     topics_max: usize,
     delivered: Delivered,
     /// Messages that a peer brought and that the library has not let pass yet.
     arrivals: BTreeMap<MessageId, (PeerId, Topic)>,
     kept: Kept,
+    misconduct: Misconduct,
+    counted: Counted,
     tracing: bool,
     picture: Picture,
     heartbeat: Interval,
@@ -68,7 +74,10 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
     let (sender, seen) = channel();
     let built = settings::build(settings, sender)?;
     let signed = MessageAuthenticity::Signed(keypair.clone());
-    let inner = Inner::new_with_subscription_filter(signed, built, settings::filter())
+    let mut inner = Inner::new_with_subscription_filter(signed, built, settings::filter())
+        .map_err(anyhow::Error::msg)?;
+    inner
+        .with_peer_score(misconduct::params(), misconduct::thresholds())
         .map_err(anyhow::Error::msg)?;
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,11 +88,13 @@ pub(crate) fn new(settings: &config::Gossipsub, keypair: &Keypair) -> anyhow::Re
         seen,
         admitted: BTreeSet::new(),
         connections: HashMap::new(),
-        topics: BTreeMap::new(),
+        topics: BTreeSet::new(),
         topics_max: gossip::Limits::default().topics_max,
         delivered: Delivered::new(SEEN_TTL, DELIVERED_MAX),
         arrivals: BTreeMap::new(),
         kept: Kept::default(),
+        misconduct: Misconduct::default(),
+        counted: Counted::default(),
         tracing: false,
         picture: Picture::default(),
         heartbeat,
@@ -111,7 +122,8 @@ impl Pubsub for Behaviour {
         }
         match self.inner.subscribe(&IdentTopic::new(topic.as_str())) {
             Ok(true) => {
-                self.topics.entry(topic.clone()).or_default();
+                self.topics.insert(topic.clone());
+                self.counted.begin(&topic);
                 self.trace(Trace::Join { topic });
             }
             Ok(false) => {}
@@ -121,7 +133,7 @@ impl Pubsub for Behaviour {
     }
 
     fn is_subscribed(&self, topic: &Topic) -> bool {
-        self.topics.contains_key(topic)
+        self.topics.contains(topic)
     }
 
     fn unsubscribe(&mut self, topic: Topic) {
@@ -136,6 +148,7 @@ impl Pubsub for Behaviour {
         let event = match self.check(&topic, &payload) {
             Ok(message) => {
                 self.subscribe(topic.clone());
+                self.counted.received(&topic, payload.len());
                 self.send(topic.clone(), &payload);
                 let published = Event::Published { ticket, message, topic: topic.clone() };
                 self.tell(published);
@@ -160,7 +173,7 @@ impl Pubsub for Behaviour {
     }
 
     fn topics(&self) -> Vec<String> {
-        self.topics.keys().map(|topic| topic.as_str().to_owned()).collect()
+        self.topics.iter().map(|topic| topic.as_str().to_owned()).collect()
     }
 
     fn peers(&self) -> Vec<PeerTopics> {
@@ -172,7 +185,7 @@ impl Pubsub for Behaviour {
                 peers.insert(*peer, PeerTopics { peer: *peer, topics, mesh: Vec::new() });
             }
         }
-        for topic in self.topics.keys() {
+        for topic in &self.topics {
             for peer in self.inner.mesh_peers(&hash(topic)) {
                 if let Some(entry) = peers.get_mut(peer) {
                     entry.mesh.push(topic.as_str().to_owned());
@@ -183,22 +196,32 @@ impl Pubsub for Behaviour {
     }
 
     fn counters(&self) -> ProtocolCounters {
-        let topics = self.topics.iter();
-        let mut counters = ProtocolCounters {
-            topics: topics.map(|(topic, of)| (topic.as_str().to_owned(), *of)).collect(),
-            ..ProtocolCounters::default()
-        };
+        let mut counters =
+            ProtocolCounters { topics: self.counted.topics(), ..ProtocolCounters::default() };
         for protocol in self.protocols().into_values() {
             *counters.peers_per_protocol.entry(protocol.to_owned()).or_default() += 1;
         }
         counters
+    }
+
+    fn own_counters(&self) -> Vec<OwnCounter> {
+        self.counted.own(self.kept.lost())
+    }
+
+    fn traffic(&self) -> BTreeMap<PeerId, PeerTraffic> {
+        let traffic = self.admitted.iter().map(|peer| {
+            let score = self.inner.peer_score(peer).unwrap_or_default();
+            let graylisted = score < misconduct::GRAYLIST;
+            (*peer, PeerTraffic { score, graylisted, ..PeerTraffic::default() })
+        });
+        traffic.collect()
     }
 }
 
 impl Behaviour {
     /// Returns whether a topic is joined or can be.
     fn has_room_for(&self, topic: &Topic) -> bool {
-        self.topics.len() < self.topics_max || self.topics.contains_key(topic)
+        self.topics.len() < self.topics_max || self.topics.contains(topic)
     }
 
     /// Returns the id of a payload that may be published on `topic`.
@@ -235,6 +258,7 @@ impl Behaviour {
             }
             // The library keeps it, and peers can ask for it when they hear of it.
             Err(Refusal::AllQueuesFull(peers)) => {
+                self.counted.published_to_nobody += 1;
                 warn!(%topic, peers, "every peer reads too slowly: the message is only announced");
             }
             // Another brought it and it was not for us: it is on its way already.
@@ -268,10 +292,7 @@ impl Behaviour {
             return;
         }
         self.trace(Trace::Deliver { message, topic: topic.clone(), received_from });
-        if let Some(counters) = self.topics.get_mut(&topic) {
-            counters.delivered_messages += 1;
-            counters.delivered_bytes += payload.len() as u64;
-        }
+        self.counted.delivered(&topic, payload.len());
         self.tell(Event::Delivered(Delivery {
             topic,
             message,
@@ -287,9 +308,10 @@ impl Behaviour {
         let seen: Vec<Seen> = self.seen.try_iter().collect();
         for Seen { topic, message, bytes } in seen {
             let Ok(topic) = Topic::new(topic.as_str()) else { continue };
-            let Some(counters) = self.topics.get_mut(&topic) else { continue };
-            counters.received_messages += 1;
-            counters.received_bytes += bytes as u64;
+            if !self.topics.contains(&topic) {
+                continue;
+            }
+            self.counted.received(&topic, bytes);
             if self.arrivals.contains_key(&message) || self.delivered.contains(&message) {
                 self.trace(Trace::Duplicate { message, topic, received_from: peer });
             } else {
@@ -306,10 +328,28 @@ impl Behaviour {
         }
     }
 
-    fn reject(&mut self, peer: PeerId, topic: Topic, message: MessageId, reason: &'static str) {
-        if let Some(counters) = self.topics.get_mut(&topic) {
-            counters.dropped_rejected += 1;
+    /// The peer sent a message that nobody may send. The library will say no more about it.
+    fn on_invalid(
+        &mut self,
+        peer: PeerId,
+        message: &library::RawMessage,
+        error: library::ValidationError,
+    ) {
+        self.counted.messages_invalid += 1;
+        let score = self.misconduct.note(peer);
+        // It is connected, so the library knows it.
+        let _known = self.inner.set_application_score(&peer, score);
+        let Ok(topic) = Topic::new(message.topic.as_str()) else { return };
+        if self.tracing {
+            self.reject(peer, topic, message_id(&message.data), reason(error));
+        } else {
+            // Without its id, which takes as long as the message is.
+            self.counted.rejected(&topic);
         }
+    }
+
+    fn reject(&mut self, peer: PeerId, topic: Topic, message: MessageId, reason: &'static str) {
+        self.counted.rejected(&topic);
         self.trace(Trace::Reject { message, topic, received_from: peer, reason });
     }
 
@@ -327,6 +367,8 @@ impl Behaviour {
                 warn!(%peer, "the peer does not speak GossipSub: no messages pass");
             }
             library::Event::SlowPeer { peer_id: peer, failed_messages } => {
+                let failed = failed_messages.priority + failed_messages.non_priority;
+                self.counted.sends_failed += failed as u64;
                 debug!(%peer, ?failed_messages, "a slow peer: messages were not sent to it");
             }
             library::Event::Unsubscribed { .. } => {}
@@ -355,9 +397,11 @@ impl Behaviour {
 
     /// Does what is due once a heartbeat.
     fn beat(&mut self) {
-        if let Some(lost) = self.kept.expire(Instant::now()) {
-            debug!(lost, "messages of this node found no peer of their topic");
+        for (peer, score) in self.misconduct.decay() {
+            // One that is gone is told of its past when it comes again.
+            let _known = self.inner.set_application_score(&peer, score);
         }
+        self.kept.expire(Instant::now());
         if self.tracing {
             let now = self.picture_now();
             for (trace, protocol) in mesh::changes(&self.picture, &now) {
@@ -368,7 +412,7 @@ impl Behaviour {
     }
 
     fn picture_now(&self) -> Picture {
-        let mesh = self.topics.keys().flat_map(|topic| {
+        let mesh = self.topics.iter().flat_map(|topic| {
             let peers = self.inner.mesh_peers(&hash(topic)).copied().collect::<Vec<_>>();
             peers.into_iter().map(|peer| (topic.clone(), peer))
         });
@@ -390,6 +434,22 @@ impl Behaviour {
 
     fn tell(&mut self, event: Event) {
         self.actions.push_back(ToSwarm::GenerateEvent(event));
+    }
+}
+
+/// Returns why a message is none, in the words of go-libp2p-pubsub where it has some.
+fn reason(error: library::ValidationError) -> &'static str {
+    use library::ValidationError as Why;
+    match error {
+        // The library does not tell a signature that is wrong from one that is not there.
+        Why::InvalidSignature => "invalid signature",
+        Why::EmptySequenceNumber | Why::InvalidSequenceNumber => "invalid sequence number",
+        Why::InvalidPeerId => "invalid publisher",
+        Why::MessageSizeTooLargeForTopic => "too long",
+        Why::SignaturePresent
+        | Why::SequenceNumberPresent
+        | Why::MessageSourcePresent
+        | Why::TransformFailed => "validation failed",
     }
 }
 

@@ -23,9 +23,13 @@ pub(super) const SEEN_TTL: Duration = Duration::from_secs(120);
 /// What a frame may hold beside the longest message: its signature, topic, and control.
 const FRAME_EXTRA_BYTES: usize = 64 << 10;
 
-/// What waits for one peer that reads slowly, as a number of the longest messages; more is dropped.
-const QUEUE_BYTES: usize = 256 << 20;
-const QUEUE_MIN: usize = 64;
+/// What waits for all peers of a full mesh together when they read slowly; more is dropped. The
+/// library copies a message for each of them, and counts messages: all are taken to be of the
+/// longest kind.
+const QUEUES_BYTES: usize = 768 << 20;
+
+/// Bounds on the messages that wait for one peer, whatever their length.
+const QUEUE_MIN: usize = 8;
 const QUEUE_MAX: usize = 4096;
 
 /// How long a message may wait for a slow peer. The library's 5 s and 1 s are too short for large
@@ -77,12 +81,19 @@ pub(super) fn build(settings: &config::Gossipsub, seen: Sender<Seen>) -> anyhow:
         .message_id_fn(id)
         .duplicate_cache_time(SEEN_TTL)
         .max_transmit_size(longest + FRAME_EXTRA_BYTES)
-        .connection_handler_queue_len((QUEUE_BYTES / longest.max(1)).clamp(QUEUE_MIN, QUEUE_MAX))
+        .connection_handler_queue_len(queue_len(longest, max))
         .publish_queue_duration(PUBLISH_WAIT)
         .forward_queue_duration(FORWARD_WAIT)
+        // What was announced may have to wait as long at its end before it is a broken promise.
+        .iwant_followup_time(FORWARD_WAIT)
         // A copy of a large message to every topic peer at once delays all of them.
         .flood_publish(false);
     Ok(builder.build()?)
+}
+
+/// Returns how many messages may wait for one peer of a mesh of up to `mesh_max`.
+fn queue_len(longest: usize, mesh_max: usize) -> usize {
+    (QUEUES_BYTES / mesh_max.max(1) / longest.max(1)).clamp(QUEUE_MIN, QUEUE_MAX)
 }
 
 /// Returns what bounds the topics of a peer.
@@ -104,5 +115,21 @@ pub(crate) struct NamedFilter;
 impl TopicSubscriptionFilter for NamedFilter {
     fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
         (1..=TOPIC_BYTES_MAX).contains(&topic.as_str().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_full_mesh_stays_within_the_documented_bound() {
+        let settings = config::Gossipsub::default();
+        let longest = usize::try_from(payload_bytes_max(&settings)).expect("small");
+        let len = queue_len(longest, settings.mesh.max);
+        assert!(len * longest <= 64 << 20, "for one peer");
+        assert!(len >= 48, "and no needless drops");
+        assert_eq!(queue_len(100 << 20, 12), QUEUE_MIN);
+        assert_eq!(queue_len(1, 12), QUEUE_MAX);
     }
 }

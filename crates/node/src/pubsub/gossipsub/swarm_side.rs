@@ -16,6 +16,9 @@ use super::{
     gate::{Gated, ToGated},
 };
 
+/// The library does not export what its handlers tell.
+type FromHandler = THandlerOutEvent<Inner>;
+
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Gated<THandler<Inner>>;
     type ToSwarm = Event;
@@ -71,6 +74,11 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
+        if let FromHandler::Message { invalid_messages, .. } = &event {
+            for (message, error) in invalid_messages {
+                self.on_invalid(peer, message, *error);
+            }
+        }
         self.inner.on_connection_handler_event(peer, connection, event);
         self.note_arrivals(peer);
     }
