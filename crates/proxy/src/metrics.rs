@@ -8,7 +8,7 @@ use std::{
 use service::{
     grpc_meter::GrpcMeter,
     http::HttpCounters,
-    listener::Refusals,
+    listener::{self, Refusals},
     metrics::{Families, Labels},
     process,
 };
@@ -284,19 +284,5 @@ fn own(families: &mut Families, metrics: &Metrics) {
     ] {
         families.counter(format!("optimum_proxy_{name}_total"), help, value);
     }
-    let samples = |count: fn(&Refusals) -> u64| {
-        let face = |face: &str| vec![("face", face.to_owned())];
-        let samples = metrics.faces.iter().map(|(name, counted)| (face(name), count(counted)));
-        samples.collect::<Vec<_>>()
-    };
-    families.counters(
-        "optimum_proxy_face_connections_refused_total",
-        "Connections of clients closed at once: too many were open.",
-        samples(Refusals::beyond_bound),
-    );
-    families.counters(
-        "optimum_proxy_face_tls_failures_total",
-        "Connections of clients that did not agree on TLS in time.",
-        samples(Refusals::without_tls),
-    );
+    listener::families(families, "proxy", &metrics.faces);
 }

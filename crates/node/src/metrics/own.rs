@@ -1,6 +1,6 @@
 //! What the contract has no names for, as `optimum_node_…`: above all what happened at bounds.
 
-use service::{listener::Refusals, metrics::Families};
+use service::{listener, metrics::Families};
 
 use super::Metrics;
 use crate::{handle::Counters, picture::Picture};
@@ -47,39 +47,10 @@ pub(super) fn families(families: &mut Families, picture: &Picture, metrics: &Met
         "Connections to the HTTP API closed because the next request did not come in time.",
         timed_out,
     );
-    faces(families, metrics);
+    listener::families(families, "node", &metrics.faces);
     families.gauge(
         "optimum_node_streams",
         "Streams of readers that are open.",
         picture.readers as f64,
-    );
-}
-
-/// What the listeners of sidecar and HTTP API did not take.
-fn faces(families: &mut Families, metrics: &Metrics) {
-    let samples = |count: fn(&Refusals) -> u64| {
-        let face = |face: &str| vec![("face", face.to_owned())];
-        let samples = metrics.faces.iter().map(|(name, counted)| (face(name), count(counted)));
-        samples.collect::<Vec<_>>()
-    };
-    families.counters(
-        "optimum_node_face_connections_refused_total",
-        "Connections of clients closed at once: too many were open.",
-        samples(Refusals::beyond_bound),
-    );
-    families.counters(
-        "optimum_node_face_tls_failures_total",
-        "Connections of clients that did not agree on TLS in time.",
-        samples(Refusals::without_tls),
-    );
-    families.counters(
-        "optimum_node_face_connections_silent_total",
-        "Connections of clients closed because HTTP/2 did not begin on them in time.",
-        samples(Refusals::silent),
-    );
-    families.counters(
-        "optimum_node_face_connections_without_http2_total",
-        "Connections of clients that began with something that is not HTTP/2.",
-        samples(Refusals::without_http2),
     );
 }

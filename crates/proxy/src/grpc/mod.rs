@@ -89,7 +89,10 @@ impl Face {
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
-            .serve_with_incoming_shutdown(listener.into_stream(), stop.cancelled_owned())
+            .serve_with_incoming_shutdown(
+                listener.with_http2_only().into_stream(),
+                stop.cancelled_owned(),
+            )
             .await?;
         Ok(())
     }

@@ -29,6 +29,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+use crate::metrics::{Families, Labels};
 use preface::Preface;
 use socket::Socket;
 
@@ -90,6 +91,39 @@ impl Refusals {
     /// spoken.
     pub fn without_http2(&self) -> u64 {
         self.without_http2.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds the families of what listeners did not take. `daemon` is a part of the names; each face of
+/// it has its name.
+pub fn families(families: &mut Families, daemon: &str, faces: &[(&'static str, Arc<Refusals>)]) {
+    for (name, help, count) in [
+        (
+            "connections_refused",
+            "Connections of clients closed at once: too many were open.",
+            Refusals::beyond_bound as fn(&Refusals) -> u64,
+        ),
+        (
+            "tls_failures",
+            "Connections of clients that did not agree on TLS in time.",
+            Refusals::without_tls,
+        ),
+        (
+            "connections_silent",
+            "Connections of clients closed because HTTP/2 did not begin on them in time.",
+            Refusals::silent,
+        ),
+        (
+            "connections_without_http2",
+            "Connections of clients that began with something that is not HTTP/2.",
+            Refusals::without_http2,
+        ),
+    ] {
+        let samples = faces.iter().map(|(face, counted)| {
+            let labels: Labels = vec![("face", (*face).to_owned())];
+            (labels, count(counted))
+        });
+        families.counters(format!("optimum_{daemon}_face_{name}_total"), help, samples);
     }
 }
 
