@@ -79,7 +79,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Task::make(broker(&config), config.stream_queue_bytes, Arc::clone(&traffic));
     let [stop_faces, stop_deliveries, stop_upstream] = [(); 3].map(|()| CancellationToken::new());
     let upstream_tasks = TaskTracker::new();
-    let upstream = Upstream::new(&config, &orders, &reports, &upstream_tasks, &stop_upstream);
+    let signer = Arc::new(signer(&config)?);
+    let upstream =
+        Upstream::new(&config, &signer, &orders, &reports, &upstream_tasks, &stop_upstream);
     let upstream = Arc::new(upstream);
     let delivering =
         task.run(Arc::clone(&upstream), upstream_tasks.clone(), stop_deliveries.clone());
@@ -90,7 +92,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         store: Arc::clone(&store),
         verifier,
         quotas: Quotas::new(store),
-        sessions: Sessions::new(signer(&config)?),
+        sessions: Sessions::new(signer),
         traffic,
         machine: Machine::default(),
         place,

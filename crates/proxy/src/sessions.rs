@@ -1,7 +1,10 @@
 //! Sessions: which nodes a client may talk to itself, the best first, with tickets for them (the
 //! contract, section 4.2).
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use access::{Ticket, TicketSigner};
 use api::rest::TOPIC_BYTES_MAX;
@@ -80,11 +83,11 @@ struct Candidate {
 /// Makes sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    signer: TicketSigner,
+    signer: Arc<TicketSigner>,
 }
 
 impl Sessions {
-    pub(crate) fn new(signer: TicketSigner) -> Self {
+    pub(crate) fn new(signer: Arc<TicketSigner>) -> Self {
         Self { signer }
     }
 

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use api::sidecar::Request;
 use e2e::{
     LIMIT,
-    node_process::{NodeProcess, cluster, until},
+    node_process::{NodeCommand, NodeProcess, cluster, until},
     program,
     proxy_process::{ProxyCommand, ProxyProcess, Socket},
+    reader::Reader,
 };
 use futures::{StreamExt as _, stream};
 use servers::redis::RedisServer;
@@ -221,4 +223,36 @@ async fn the_test_suite_passes_against_a_whole_stack() {
     let output = String::from_utf8_lossy(&output.stdout);
     println!("{output}");
     assert!(status.success(), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_checks_tickets_takes_those_of_a_session_and_the_proxys_own() {
+    // The node is there before its proxy, and needs its address: the proxy's port is chosen first.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let http = port.local_addr().expect("bound").to_string();
+    drop(port);
+    let jwks = format!("http://{http}/.well-known/jwks.json");
+    let node = NodeCommand::new().with("SIDECAR_JWKS", &jwks).start().await;
+    let nodes = [node];
+    let proxy = ProxyCommand::new(&nodes).with("PROXY_PORT", &http).start().await;
+    proxy.until_nodes(1).await;
+    proxy.subscribe("c", TOPIC, 0.1).await;
+    let mut socket = proxy.socket("c").await;
+    until_delivered(&proxy, &mut socket).await;
+    let wish =
+        serde_json::json!({"client_id": "c", "topics": [TOPIC], "capabilities": ["publish"]});
+    let (status, session) = proxy.post("/api/v1/session", &wish).await;
+    assert_eq!(status, 200, "{session}");
+    let session: serde_json::Value = serde_json::from_str(&session).expect("JSON");
+    let ticket = session["nodes"][0]["ticket"].as_str().expect("a ticket");
+    assert_eq!(session["nodes"][0]["id"], nodes[0].peer_id);
+    let direct = Reader::open(nodes[0].sidecar).await;
+    let publish = Request {
+        command: api::sidecar::Command::Publish as i32,
+        topic: TOPIC.to_owned(),
+        data: "with a ticket".into(),
+        jwt_token: ticket.to_owned(),
+    };
+    direct.commands.send(publish).await.expect("the stream is open");
+    while socket.text().await != "with a ticket" {}
 }

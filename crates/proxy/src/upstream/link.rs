@@ -24,6 +24,7 @@ use super::{
     Orders, Report,
     node::{Node, Publish, Sidecar},
     publisher,
+    tickets::OwnTickets,
 };
 
 /// How long a connection may take.
@@ -68,6 +69,7 @@ impl Stream {
 pub(super) struct Link {
     pub(super) node: Arc<Node>,
     pub(super) holder: String,
+    pub(super) tickets: Arc<OwnTickets>,
     pub(super) orders: watch::Receiver<Orders>,
     pub(super) reports: mpsc::Sender<Report>,
 }
@@ -168,7 +170,7 @@ impl Link {
             let mut orders = self.orders.clone();
             tokio::select! {
                 end = self.listen(&sidecar, &mut orders, listen) => end,
-                end = publisher::run(publish, publishes) => Err(end),
+                end = publisher::run(publish, publishes, &self.tickets) => Err(end),
                 end = self.watch_health(&sidecar) => Err(end),
             }
         };
@@ -227,10 +229,29 @@ impl Link {
                         // The first command of a stream lets it go; a second time changes nothing.
                         subscribed.clear();
                     }
-                    follow(&stream, &mut subscribed, &now.topics).await?;
+                    self.follow(&stream, &mut subscribed, &now.topics).await?;
                 }
             }
         }
+    }
+
+    /// Subscribes and leaves what the orders ask for.
+    async fn follow(
+        &self,
+        stream: &Stream,
+        subscribed: &mut BTreeSet<Topic>,
+        wanted: &BTreeSet<Topic>,
+    ) -> Result<(), End> {
+        let joined = wanted.difference(subscribed).map(|topic| (Command::Subscribe, topic));
+        let left = subscribed.difference(wanted).map(|topic| (Command::Unsubscribe, topic));
+        for (command, topic) in joined.chain(left) {
+            let (command, topic) = (command as i32, topic.to_string());
+            let jwt_token = self.tickets.current();
+            let request = Request { command, topic, jwt_token, ..Request::default() };
+            stream.commands.send(request).await.map_err(|_| "it ended the stream".to_owned())?;
+        }
+        subscribed.clone_from(wanted);
+        Ok(())
     }
 
     async fn on_response(&self, reader: &mut Reader, response: Response) -> Result<(), End> {
@@ -258,23 +279,6 @@ impl Link {
             warn!(node = self.node.address(), messages, "read too slowly: the node gave some up");
         }
     }
-}
-
-/// Subscribes and leaves what the orders ask for.
-async fn follow(
-    stream: &Stream,
-    subscribed: &mut BTreeSet<Topic>,
-    wanted: &BTreeSet<Topic>,
-) -> Result<(), End> {
-    let joined = wanted.difference(subscribed).map(|topic| (Command::Subscribe, topic));
-    let left = subscribed.difference(wanted).map(|topic| (Command::Unsubscribe, topic));
-    for (command, topic) in joined.chain(left) {
-        let (command, topic) = (command as i32, topic.to_string());
-        let request = Request { command, topic, ..Request::default() };
-        stream.commands.send(request).await.map_err(|_| "it ended the stream".to_owned())?;
-    }
-    subscribed.clone_from(wanted);
-    Ok(())
 }
 
 /// Reads messages. Most are of the topic of the one before.

@@ -4,6 +4,7 @@
 mod link;
 mod node;
 mod publisher;
+mod tickets;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use access::TicketSigner;
 use broker::{MessageId, NodeId, Topic};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -21,6 +23,7 @@ use tracing::debug;
 pub(crate) use node::{Node, NodeState, PublishFailure};
 
 use crate::{config::Config, error::RequestError};
+use tickets::OwnTickets;
 
 /// How long a node may take to confirm a message before another is asked.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3);
@@ -79,6 +82,7 @@ impl Upstream {
     /// Begins to connect to every node.
     pub(crate) fn new(
         config: &Config,
+        signer: &Arc<TicketSigner>,
         orders: &watch::Receiver<Orders>,
         reports: &mpsc::Sender<Report>,
         tasks: &TaskTracker,
@@ -86,6 +90,7 @@ impl Upstream {
     ) -> Self {
         // Never used before: what another process of this proxy held ends on its own.
         let holder = format!("proxy-{:032x}", rand::random::<u128>());
+        let tickets = Arc::new(OwnTickets::new(Arc::clone(signer), holder.clone()));
         let all = config.nodes.iter().zip(&config.advertised).zip(0..);
         let nodes = all.map(|((address, advertised), number)| {
             let (node, publishes) = Node::new(NodeId(number), address, advertised);
@@ -93,6 +98,7 @@ impl Upstream {
             let link = link::Link {
                 node: Arc::clone(&node),
                 holder: holder.clone(),
+                tickets: Arc::clone(&tickets),
                 orders: orders.clone(),
                 reports: reports.clone(),
             };

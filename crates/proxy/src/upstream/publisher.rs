@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     link::{Stream, text},
     node::{Publish, PublishFailure},
+    tickets::OwnTickets,
 };
 
 /// Messages that a node has not confirmed. Beyond that the next one waits.
@@ -67,7 +68,11 @@ impl Unconfirmed {
 }
 
 /// Sends what comes and settles what the node confirms, until the stream ends.
-pub(super) async fn run(mut stream: Stream, publishes: &mut mpsc::Receiver<Publish>) -> String {
+pub(super) async fn run(
+    mut stream: Stream,
+    publishes: &mut mpsc::Receiver<Publish>,
+    tickets: &OwnTickets,
+) -> String {
     let mut unconfirmed = Unconfirmed::default();
     let mut next: Option<Publish> = None;
     let mut forget = tokio::time::interval(FORGET_INTERVAL);
@@ -85,7 +90,8 @@ pub(super) async fn run(mut stream: Stream, publishes: &mut mpsc::Receiver<Publi
                 let Some(Publish { topic, payload, id, done }) = next.take() else { continue };
                 unconfirmed.add(id.0, done);
                 let (command, topic) = (Command::Publish as i32, topic.to_string());
-                permit.send(Request { command, topic, data: payload, ..Request::default() });
+                let jwt_token = tickets.current();
+                permit.send(Request { command, topic, data: payload, jwt_token });
             }
             _ = forget.tick() => unconfirmed.forget_those_nobody_waits_for(),
         }

@@ -1,6 +1,7 @@
 //! Tokens, limits, sessions, and state that proxies share.
 
 use access::{AccessConfig, AuthConfig, OnFailure, RedisConfig};
+use api::proxy::SessionRequest;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use servers::{
@@ -151,6 +152,12 @@ async fn a_session_names_nodes_with_tickets_that_the_served_keys_verify() {
         let claims = keys.verify(ticket, &Rules::default()).await.expect("valid");
         assert_eq!((&claims["sub"], &claims["aud"]), (&json!("c"), &node["id"]));
     }
+    let mut grpc = proxy.sessions().await;
+    let wish =
+        SessionRequest { client_id: "c".to_owned(), expose_amount: 1, ..SessionRequest::default() };
+    let over_grpc = grpc.create_session(wish).await.expect("a session").into_inner();
+    assert_eq!((over_grpc.nodes.len(), over_grpc.session_id.len()), (1, 36));
+    assert!(over_grpc.nodes[0].score > 0.0 && over_grpc.expires_at > over_grpc.refresh_after);
     let (_, one) = proxy
         .post("/api/v1/session", json!({"client_id": "c", "expose_amount": 1}).to_string())
         .await;

@@ -4,7 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use api::{
     Delivery,
-    proxy::{ProxyMessage, proxy_stream_client::ProxyStreamClient},
+    proxy::{
+        ProxyMessage, proxy_stream_client::ProxyStreamClient,
+        session_service_client::SessionServiceClient,
+    },
 };
 use futures::{SinkExt as _, StreamExt as _};
 use proxy::{Config, Running};
@@ -114,6 +117,11 @@ impl Proxy {
     pub(crate) async fn grpc(&self) -> ProxyStreamClient<Channel> {
         let url = format!("http://{}", self.running.grpc_address());
         ProxyStreamClient::connect(url).await.expect("connects")
+    }
+
+    pub(crate) async fn sessions(&self) -> SessionServiceClient<Channel> {
+        let url = format!("http://{}", self.running.grpc_address());
+        SessionServiceClient::connect(url).await.expect("connects")
     }
 
     /// Opens a stream of deliveries.
