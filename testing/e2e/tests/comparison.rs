@@ -2,7 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{LIMIT, node_process::cluster, payload, reader::Reader};
+use e2e::{
+    LIMIT,
+    node_process::cluster,
+    payload,
+    proxy_process::{ProxyCommand, Socket},
+    reader::Reader,
+};
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder,
     futures::StreamExt as _,
@@ -168,4 +174,63 @@ async fn a_megabyte_from_publish_to_all_others_is_measured_beside_gossipsub() {
         let (best, worst) = (times.iter().min(), times.iter().max());
         println!("{name:<24} median {:?}, best {best:?}, worst {worst:?}", median(times.clone()));
     }
+}
+
+/// Messages published one after the other, and then as fast as answers come.
+const SINGLE: usize = 200;
+const MANY: usize = 5_000;
+const AT_ONCE: usize = 16;
+
+/// Takes messages until so many came that are not of the warming up.
+async fn take(socket: &mut Socket, count: usize) {
+    let mut taken = 0;
+    while taken < count {
+        taken += usize::from(socket.text().await.starts_with('m'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_through_the_whole_stack_is_measured() {
+    let nodes = cluster(NODES, |node| node).await;
+    let (first, second) =
+        (ProxyCommand::new(&nodes).start().await, ProxyCommand::new(&nodes).start().await);
+    first.until_nodes(NODES).await;
+    second.until_nodes(NODES).await;
+    second.subscribe("c", "t", 0.1).await;
+    let mut socket = second.socket("c").await;
+    // The mesh forms meanwhile.
+    for number in 0.. {
+        first.publish("p", "t", &format!("warm {number}")).await;
+        let soon = tokio::time::timeout(Duration::from_millis(500), socket.text()).await;
+        if soon.is_ok() && number > 10 {
+            break;
+        }
+    }
+    let mut times = Vec::new();
+    for number in 0..SINGLE {
+        let (text, begin) = (format!("m{number}"), Instant::now());
+        let ((status, answer), ()) =
+            tokio::join!(first.publish("p", "t", &text), take(&mut socket, 1));
+        assert_eq!(status, 200, "{answer}");
+        times.push(begin.elapsed());
+    }
+    let begin = Instant::now();
+    let publishes = futures::stream::iter(0..MANY).map(|number| {
+        let first = &first;
+        async move {
+            let text = format!("many {number} {}", "x".repeat(80));
+            let (status, answer) = first.publish("p", "t", &text).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+    });
+    let publishes = publishes.buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(()));
+    tokio::join!(publishes, take(&mut socket, MANY));
+    let rate = MANY as f64 / begin.elapsed().as_secs_f64();
+    times.sort();
+    println!(
+        "whole stack, REST at one proxy to WebSocket at the other, {NODES} nodes: p50 {:?}, p99 {:?}, \
+         {rate:.0} messages of 100 B a second with {AT_ONCE} at once",
+        times[SINGLE / 2],
+        times[SINGLE * 99 / 100],
+    );
 }
