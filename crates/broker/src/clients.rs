@@ -194,6 +194,10 @@ impl Clients {
         topics.map(|(topic, threshold)| (topic, *threshold))
     }
 
+    pub(crate) fn is_connected(&self, client: &str) -> bool {
+        self.all.get(client).is_some_and(|client| !client.connections.is_empty())
+    }
+
     pub(crate) fn connected(&self) -> impl Iterator<Item = &ClientId> {
         let connected = self.all.iter().filter(|(_, client)| !client.connections.is_empty());
         connected.map(|(id, _)| id)

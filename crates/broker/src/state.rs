@@ -149,6 +149,11 @@ impl Broker {
         self.clients.connected()
     }
 
+    /// Returns whether a client has a connection.
+    pub fn is_connected(&self, client: &str) -> bool {
+        self.clients.is_connected(client)
+    }
+
     /// Returns every subscription with its threshold, by client.
     pub fn thresholds(&self) -> impl Iterator<Item = (ClientId, Topic, f64)> {
         self.clients.thresholds()

@@ -52,6 +52,10 @@ enum Question {
         client: ClientId,
         reply: oneshot::Sender<Vec<Wanted>>,
     },
+    IsConnected {
+        client: ClientId,
+        reply: oneshot::Sender<bool>,
+    },
     Picture(oneshot::Sender<Picture>),
 }
 
@@ -109,6 +113,11 @@ impl Deliveries {
     /// Returns what a client subscribed here.
     pub(crate) async fn topics_of(&self, client: ClientId) -> Result<Vec<Wanted>, RequestError> {
         self.ask(|reply| Question::TopicsOf { client, reply }).await
+    }
+
+    /// Returns whether a client has a connection here.
+    pub(crate) async fn is_connected(&self, client: ClientId) -> Result<bool, RequestError> {
+        self.ask(|reply| Question::IsConnected { client, reply }).await
     }
 
     /// Returns whether any client here subscribed a topic.
@@ -226,6 +235,9 @@ impl Task {
                 let topics = self.broker.topics_of(&client);
                 let _gone =
                     reply.send(topics.map(|(topic, share)| (topic.clone(), share)).collect());
+            }
+            Question::IsConnected { client, reply } => {
+                let _gone = reply.send(self.broker.is_connected(&client));
             }
             Question::Picture(reply) => {
                 let _gone = reply.send(self.picture());

@@ -121,7 +121,7 @@ fn reported(families: &mut Families, traffic: &Traffic, proxy: &Proxy) {
         "message_first_seen_timestamp",
         "When a message was first known, Unix time in seconds, of the last 100.",
         recent.iter().map(|(id, seen)| {
-            let first = traffic.wall_clock(seen.first).duration_since(UNIX_EPOCH);
+            let first = traffic.clock().time_of_day(seen.first).duration_since(UNIX_EPOCH);
             (labels(id, &seen.topic), first.unwrap_or_default().as_secs_f64())
         }),
     );
@@ -139,7 +139,7 @@ fn nodes(families: &mut Families, proxy: &Proxy) {
     families.gauges(
         "optimum_proxy_node_latency_seconds",
         "How long a node takes to answer, smoothed.",
-        all().filter_map(|node| Some((label(node.address()), node.state().latency?.as_secs_f64()))),
+        all().filter_map(|node| Some((label(node.address()), node.latency()?.as_secs_f64()))),
     );
     families.gauges(
         "optimum_proxy_node_unconfirmed",

@@ -213,12 +213,12 @@ async fn follow_changes(proxy: Arc<Proxy>) {
             Err(RecvError::Lagged(_)) => Change::Any,
             Err(RecvError::Closed) => return,
         };
-        let Ok(picture) = proxy.deliveries.picture().await else { return };
         match change {
-            Change::Of(client) if picture.connected.contains(&client) => {
-                proxy.synchronize(&client).await;
-            }
-            Change::Of(_) => {}
+            Change::Of(client) => match proxy.deliveries.is_connected(client.clone()).await {
+                Ok(true) => proxy.synchronize(&client).await,
+                Ok(false) => {}
+                Err(_) => return,
+            },
             Change::Any => synchronize_all(&proxy).await,
         }
     }

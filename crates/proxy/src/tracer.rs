@@ -8,7 +8,9 @@ use std::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::traffic::{Seen, Traffic};
+use broker::MessageId;
+
+use crate::traffic::{Clock, Seen};
 
 /// What passed in a window of time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,9 +70,10 @@ pub(crate) struct Nodes<'a> {
     pub(crate) algorithm: String,
 }
 
-/// Returns the picture of the last `window`.
+/// Returns the picture of the last `window`, in which `recent` passed.
 pub(crate) fn snapshot(
-    traffic: &Traffic,
+    recent: &[(MessageId, Seen)],
+    clock: Clock,
     nodes: &Nodes<'_>,
     now: Instant,
     window: Duration,
@@ -78,8 +81,8 @@ pub(crate) fn snapshot(
     let mut delays = Vec::new();
     let mut messages = BTreeMap::new();
     let (mut published, mut duplicates, mut moved, mut ideal) = (0, 0, 0, 0);
-    for (id, seen) in traffic.recent(now, window) {
-        let message = message(traffic, nodes, seen);
+    for (id, seen) in recent {
+        let message = message(clock, nodes, seen);
         published += usize::from(seen.published.is_some());
         duplicates += seen.duplicates;
         moved += message.bytes_moved;
@@ -96,7 +99,7 @@ pub(crate) fn snapshot(
         delivered_messages: delays.len(),
         duplicate_messages: duplicates,
         ideal_byte_complexity: ideal,
-        last_updated: rfc3339(traffic.wall_clock(now)),
+        last_updated: rfc3339(clock.time_of_day(now)),
         messages,
         p75: percentile(&delays, 75),
         p95: percentile(&delays, 95),
@@ -111,7 +114,7 @@ fn is_settled(seen: &Seen, nodes: &Nodes<'_>) -> bool {
     seen.node_count() > 0 && seen.node_count() as usize >= nodes.active
 }
 
-fn message(traffic: &Traffic, nodes: &Nodes<'_>, seen: &Seen) -> Message {
+fn message(clock: Clock, nodes: &Nodes<'_>, seen: &Seen) -> Message {
     let published = seen.published.unwrap_or(seen.first);
     let delivered = seen.last_heard.unwrap_or(seen.first);
     let delay = delivered.saturating_duration_since(published).as_secs_f64();
@@ -119,10 +122,10 @@ fn message(traffic: &Traffic, nodes: &Nodes<'_>, seen: &Seen) -> Message {
     Message {
         bytes_moved: seen.payload_bytes.unwrap_or(0) as u64 * u64::from(seen.node_count()),
         delay_sec: if is_settled(seen, nodes) { delay } else { 0.0 },
-        delivered: rfc3339(traffic.wall_clock(delivered)),
+        delivered: rfc3339(clock.time_of_day(delivered)),
         duplicates: seen.duplicates,
         peers_seen: peers.map(|address| ((*address).to_owned(), BTreeMap::new())).collect(),
-        published: rfc3339(traffic.wall_clock(published)),
+        published: rfc3339(clock.time_of_day(published)),
         topic: seen.topic.to_string(),
     }
 }
@@ -144,10 +147,11 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use broker::{MessageId, NodeId, Topic};
+    use broker::{NodeId, Topic};
     use serde_json::json;
 
     use super::*;
+    use crate::traffic::Traffic;
 
     #[test]
     fn a_picture_tells_what_every_node_has_and_how_long_that_took() {
@@ -162,7 +166,13 @@ mod tests {
         traffic.heard(after(300), NodeId(1), second, &topic, None);
         let addresses = vec!["a:1", "b:2", "c:3"];
         let nodes = Nodes { addresses, active: 2, algorithm: "optimum".to_owned() };
-        let shown = snapshot(&traffic, &nodes, after(500), Duration::from_secs(10));
+        let shown = |window| {
+            let now = after(500);
+            let recent: Vec<_> =
+                traffic.recent(now, window).map(|(id, seen)| (*id, seen.clone())).collect();
+            snapshot(&recent, traffic.clock(), &nodes, now, window)
+        };
+        let (short, shown) = (shown(Duration::from_millis(300)), shown(Duration::from_secs(10)));
         let shown = serde_json::to_value(&shown).expect("plain");
         for (key, value) in [
             ("active_nodes", json!(2)),
@@ -185,7 +195,6 @@ mod tests {
         assert_eq!(of_first["peers_seen"], json!({"a:1": {}, "b:2": {}}));
         assert_eq!(of_first["delivered"], json!("1970-01-01T00:00:00.25Z"));
         assert_eq!(shown["messages"][second.to_string()]["delay_sec"], json!(0.0));
-        let short = snapshot(&traffic, &nodes, after(500), Duration::from_millis(300));
         assert_eq!(short.messages.len(), 1, "the first is older");
     }
 

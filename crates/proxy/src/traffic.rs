@@ -45,6 +45,19 @@ impl<const LABELS: usize, V> Series<LABELS, V> {
     }
 }
 
+/// Tells the time of day of an instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    instant: Instant,
+    unix: SystemTime,
+}
+
+impl Clock {
+    pub(crate) fn time_of_day(self, at: Instant) -> SystemTime {
+        self.unix + at.saturating_duration_since(self.instant)
+    }
+}
+
 /// What one client published on one topic.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
@@ -84,8 +97,7 @@ impl Seen {
 /// Everything counted.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    /// To tell the time of day of an instant.
-    origin: (Instant, SystemTime),
+    clock: Clock,
     /// By node and topic.
     pub(crate) received: Vec<Series<1, u64>>,
     /// By client and topic.
@@ -102,7 +114,7 @@ pub(crate) struct Traffic {
 impl Traffic {
     pub(crate) fn new(nodes: usize, now: Instant, unix: SystemTime) -> Self {
         Self {
-            origin: (now, unix),
+            clock: Clock { instant: now, unix },
             received: (0..nodes).map(|_| Series::default()).collect(),
             published: Series::default(),
             failures: Series::default(),
@@ -211,9 +223,9 @@ impl Traffic {
         within.filter_map(|(_, id)| Some((id, self.messages.get(id)?)))
     }
 
-    /// Returns the time of day of an instant.
-    pub(crate) fn wall_clock(&self, at: Instant) -> SystemTime {
-        self.origin.1 + at.saturating_duration_since(self.origin.0)
+    /// Returns how to tell the time of day of an instant.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     fn message(&mut self, now: Instant, id: MessageId, topic: &Topic) -> &mut Seen {

@@ -44,8 +44,14 @@ pub(super) async fn stream(
         active: up.len(),
         algorithm: mode.unwrap_or_default(),
     };
-    let shown = snapshot(&face.proxy.traffic(), &nodes, Instant::now(), window);
-    Ok(answer::json(&shown))
+    let now = Instant::now();
+    // Copied first: while it is looked at, what nodes report has to wait.
+    let (recent, clock) = {
+        let traffic = face.proxy.traffic();
+        let recent = traffic.recent(now, window).map(|(id, seen)| (*id, seen.clone()));
+        (recent.collect::<Vec<_>>(), traffic.clock())
+    };
+    Ok(answer::json(&snapshot(&recent, clock, &nodes, now, window)))
 }
 
 fn window(text: Option<&str>) -> Result<Duration, RequestError> {

@@ -38,6 +38,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 const HEALTH_MAX: Duration = Duration::from_secs(10);
 
+/// How long a stream is read on after another has taken its place.
+const OVERLAP: Duration = Duration::from_secs(5);
+
 /// HTTP/2's windows: what a node may send before we read it.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
@@ -210,9 +213,14 @@ impl Link {
     ) -> Result<(), End> {
         let mut reader = Reader { last_topic: Topic::from("") };
         let (mut subscribed, mut is_source) = (BTreeSet::new(), false);
+        let mut previous: Option<(Stream, Instant)> = None;
         orders.mark_changed();
         loop {
             tokio::select! {
+                response = rest_of(&mut previous) => match response {
+                    Some(response) => self.on_response(&mut reader, response).await?,
+                    None => previous = None,
+                },
                 response = stream.responses.message() => match response {
                     Ok(Some(response)) => self.on_response(&mut reader, response).await?,
                     Ok(None) => return Err("it ended the stream".to_owned()),
@@ -225,7 +233,10 @@ impl Link {
                     is_source = now.source == Some(self.node.id);
                     if is_source != was_source {
                         debug!(node = self.node.address(), is_source, "payloads");
-                        stream = Stream::open(sidecar, &self.listening(is_source)).await?;
+                        let next = Stream::open(sidecar, &self.listening(is_source)).await?;
+                        // What the node had put into the old one is not told again.
+                        let old = std::mem::replace(&mut stream, next);
+                        previous = Some((old, Instant::now() + OVERLAP));
                         // The first command of a stream lets it go; a second time changes nothing.
                         subscribed.clear();
                     }
@@ -278,6 +289,18 @@ impl Link {
             self.node.lost.fetch_add(messages, Ordering::Relaxed);
             warn!(node = self.node.address(), messages, "read too slowly: the node gave some up");
         }
+    }
+}
+
+/// Returns the next response of a stream that another has taken the place of; none when there are no
+/// more, or its time is over.
+async fn rest_of(previous: &mut Option<(Stream, Instant)>) -> Option<Response> {
+    match previous {
+        Some((stream, until)) => {
+            let response = tokio::time::timeout_at(*until, stream.responses.message()).await;
+            response.ok()?.ok()?
+        }
+        None => std::future::pending().await,
     }
 }
 

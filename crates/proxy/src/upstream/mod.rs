@@ -123,7 +123,7 @@ impl Upstream {
     pub(crate) fn ranked(&self) -> Vec<Arc<Node>> {
         let mut up: Vec<_> = self.nodes.iter().filter(|node| node.is_up()).cloned().collect();
         // Who has least to do; of equals, those that answer sooner.
-        up.sort_by_key(|node| (node.in_flight(), node.state().latency));
+        up.sort_by_key(|node| (node.in_flight(), node.latency()));
         up
     }
 

@@ -109,6 +109,11 @@ impl Node {
         self.lock_state().clone()
     }
 
+    /// Returns how long it takes to answer.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.lock_state().latency
+    }
+
     /// Returns how many messages it has not confirmed.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)

@@ -158,10 +158,10 @@ impl Puppet {
         }
     }
 
-    /// Sends something to every stream that listens.
+    /// Sends something to the streams that want payloads.
     pub(crate) fn send(&self, kind: ResponseType, data: &[u8]) {
         for (wants, stream) in &self.state().streams {
-            if wants.topics.is_none() {
+            if wants.topics.is_none() && wants.payloads {
                 let data = Bytes::copy_from_slice(data);
                 let _gone =
                     stream.send(Ok(Response { command: kind as i32, data, ..Response::default() }));
