@@ -115,7 +115,7 @@ impl Subscribe {
     ///
     /// Returns the first [`BodyError`] in the order JSON, topic, client, threshold.
     pub fn parse(body: &[u8], is_named: bool) -> Result<Self, BodyError> {
-        let WrittenSubscribe { client_id, topic, threshold } = json(body)?;
+        let WrittenSubscribe { client_id, topic, threshold } = object(body)?;
         let topic = checked_topic(topic)?;
         let client_id = checked_client(client_id, is_named)?;
         match threshold {
@@ -137,7 +137,7 @@ impl Publish {
     ///
     /// Returns the first [`BodyError`] in the order JSON, topic, client, message.
     pub fn parse(body: &[u8], is_named: bool) -> Result<Self, BodyError> {
-        let WrittenPublish { client_id, topic, message, message_length, timestamp } = json(body)?;
+        let WrittenPublish { client_id, topic, message, message_length, timestamp } = object(body)?;
         let topic = checked_topic(topic)?;
         let client_id = checked_client(client_id, is_named)?;
         let content = match (message.filter(|message| !message.is_empty()), message_length) {
@@ -149,7 +149,15 @@ impl Publish {
     }
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
+/// Reads an object; fields without names, as in a list, mean nothing here.
+///
+/// # Errors
+///
+/// Returns [`BodyError::Json`] for anything else.
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(BodyError::Json("a list, not an object".to_owned()));
+    }
     serde_json::from_slice(body).map_err(|error| BodyError::json(&error))
 }
 
@@ -240,7 +248,9 @@ mod tests {
             let text = publish(body).expect_err(body).to_string();
             assert!(says.iter().all(|part| text.contains(part)), "{body}: {text}");
         }
-        assert!(subscribe("[]").is_err(), "fields without names");
+        for list in ["[]", r#" ["c","t",0.5]"#] {
+            assert!(matches!(subscribe(list), Err(BodyError::Json(_))), "fields without names");
+        }
         let quoting = format!(r#"{{"topic":"t","threshold":"{}"}}"#, "x".repeat(10_000));
         let text = subscribe(&quoting).expect_err("no number").to_string();
         assert!(text.starts_with("invalid JSON") && text.len() < 300, "{text}");

@@ -194,6 +194,10 @@ impl Clients {
         topics.map(|(topic, threshold)| (topic, *threshold))
     }
 
+    pub(crate) fn known(&self) -> impl Iterator<Item = &ClientId> {
+        self.all.keys()
+    }
+
     pub(crate) fn is_connected(&self, client: &str) -> bool {
         self.all.get(client).is_some_and(|client| !client.connections.is_empty())
     }

@@ -149,6 +149,11 @@ impl Broker {
         self.clients.connected()
     }
 
+    /// Returns all clients that have subscriptions or connections, in order.
+    pub fn known(&self) -> impl Iterator<Item = &ClientId> {
+        self.clients.known()
+    }
+
     /// Returns whether a client has a connection.
     pub fn is_connected(&self, client: &str) -> bool {
         self.clients.is_connected(client)

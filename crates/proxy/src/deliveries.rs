@@ -56,6 +56,7 @@ enum Question {
         client: ClientId,
         reply: oneshot::Sender<bool>,
     },
+    Known(oneshot::Sender<Vec<ClientId>>),
     Picture(oneshot::Sender<Picture>),
 }
 
@@ -113,6 +114,11 @@ impl Deliveries {
     /// Returns what a client subscribed here.
     pub(crate) async fn topics_of(&self, client: ClientId) -> Result<Vec<Wanted>, RequestError> {
         self.ask(|reply| Question::TopicsOf { client, reply }).await
+    }
+
+    /// Returns everybody who has subscriptions or connections here.
+    pub(crate) async fn known(&self) -> Result<Vec<ClientId>, RequestError> {
+        self.ask(Question::Known).await
     }
 
     /// Returns whether a client has a connection here.
@@ -238,6 +244,9 @@ impl Task {
             }
             Question::IsConnected { client, reply } => {
                 let _gone = reply.send(self.broker.is_connected(&client));
+            }
+            Question::Known(reply) => {
+                let _gone = reply.send(self.broker.known().cloned().collect());
             }
             Question::Picture(reply) => {
                 let _gone = reply.send(self.picture());

@@ -8,6 +8,7 @@
 //! Knows nothing of libp2p and of coding: it talks to the nodes' sidecars.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod config;
 mod connection;
 mod deliveries;

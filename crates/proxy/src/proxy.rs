@@ -11,9 +11,11 @@ use broker::{ClientId, MessageId, Topic};
 use bytes::Bytes;
 use service::{geo::Place, host::Machine};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
 use crate::{
+    budget::Budget,
     config::Config,
     connection::Inbox,
     deliveries::Deliveries,
@@ -86,6 +88,8 @@ pub(crate) struct Proxy {
     pub(crate) quotas: Quotas,
     pub(crate) sessions: Sessions,
     pub(crate) traffic: Arc<Mutex<Traffic>>,
+    /// Room for bodies and content that is made here.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) machine: Machine,
     pub(crate) place: Place,
 }
@@ -200,9 +204,20 @@ impl Proxy {
         topic: &Topic,
         publish: Publish,
     ) -> Result<Published, RequestError> {
-        let payload = payload(publish.content)?;
-        let id = proxy_message_id(topic, &payload, publish.timestamp);
-        let in_mesh = MessageId(Sha256::digest(&payload).into());
+        let bytes = length(&publish.content)?;
+        if let Content::Random(_) = publish.content {
+            // Made only for who may publish it.
+            self.check_assigned(topic).await?;
+        }
+        let _room = self.random_room(&publish.content)?;
+        let (topic_name, timestamp) = (topic.clone(), publish.timestamp);
+        let made = off_the_way(bytes, move || {
+            let payload = payload(publish.content);
+            let id = proxy_message_id(&topic_name, &payload, timestamp);
+            let in_mesh = MessageId(Sha256::digest(&payload).into());
+            (payload, id, in_mesh)
+        });
+        let (payload, id, in_mesh) = made.await?;
         if self.store.claim(&id, DEDUPLICATION_TTL).await? == Claim::Taken {
             self.traffic().repeated(&in_mesh);
             return Ok(Published { id, deduplicated: true });
@@ -214,6 +229,28 @@ impl Proxy {
         Ok(Published { id, deduplicated: false })
     }
 
+    /// Takes room for content that is made here, as bodies do while they come.
+    fn random_room(&self, content: &Content) -> Result<Option<OwnedSemaphorePermit>, RequestError> {
+        match content {
+            Content::Random(bytes) => self.budget.take(*bytes as usize).map(Some),
+            Content::Message(_) => Ok(None),
+        }
+    }
+
+    async fn check_assigned(&self, topic: &Topic) -> Result<(), RequestError> {
+        if self.deliveries.is_subscribed(topic) {
+            return Ok(());
+        }
+        // Who can tell is a node.
+        if self.upstream.ranked().is_empty() {
+            return Err(RequestError::NoNode);
+        }
+        if self.upstream.is_assigned(topic).await {
+            return Ok(());
+        }
+        Err(RequestError::NotAssigned(topic.to_string()))
+    }
+
     async fn publish_claimed(
         &self,
         client: &Identity,
@@ -221,15 +258,7 @@ impl Proxy {
         payload: &Bytes,
         in_mesh: MessageId,
     ) -> Result<(), RequestError> {
-        if !self.deliveries.is_subscribed(topic) {
-            // Who can tell is a node.
-            if self.upstream.ranked().is_empty() {
-                return Err(RequestError::NoNode);
-            }
-            if !self.upstream.is_assigned(topic).await {
-                return Err(RequestError::NotAssigned(topic.to_string()));
-            }
-        }
+        self.check_assigned(topic).await?;
         if let Some(token) = &client.token {
             self.quotas.admit(token, payload.len() as u64).await?;
         }
@@ -269,19 +298,37 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Content longer than this is made and hashed beside the tasks that serve others.
+const AT_ONCE_BYTES_MAX: u64 = 256 << 10;
+
+/// Does what takes time in proportion to `bytes` where it keeps nobody waiting.
+async fn off_the_way<T: Send + 'static>(
+    bytes: u64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RequestError> {
+    if bytes <= AT_ONCE_BYTES_MAX {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| RequestError::Closed)
+}
+
+/// Returns how long a message would be, if it may be so long.
+fn length(content: &Content) -> Result<u64, RequestError> {
+    let bytes = match content {
+        Content::Message(message) => message.len() as u64,
+        Content::Random(bytes) => *bytes,
+    };
+    if bytes > MESSAGE_BYTES_MAX { Err(RequestError::TooLong(bytes)) } else { Ok(bytes) }
+}
+
 /// Returns the bytes to be published.
-fn payload(content: Content) -> Result<Bytes, RequestError> {
-    let too_long = |bytes: u64| bytes > MESSAGE_BYTES_MAX;
+fn payload(content: Content) -> Bytes {
     match content {
-        Content::Message(message) if too_long(message.len() as u64) => {
-            Err(RequestError::TooLong(message.len() as u64))
-        }
-        Content::Message(message) => Ok(message),
-        Content::Random(bytes) if too_long(bytes) => Err(RequestError::TooLong(bytes)),
+        Content::Message(message) => message,
         Content::Random(bytes) => {
             let mut random = vec![0; bytes as usize];
             rand::fill(&mut random[..]);
-            Ok(random.into())
+            random.into()
         }
     }
 }
@@ -305,15 +352,15 @@ mod tests {
 
     #[test]
     fn random_content_has_its_length_and_is_bounded() {
-        let random = payload(Content::Random(1000)).expect("short");
+        let random = payload(Content::Random(1000));
         assert_eq!(random.len(), 1000);
-        assert_ne!(random, payload(Content::Random(1000)).expect("short"));
+        assert_ne!(random, payload(Content::Random(1000)));
         for content in [
             Content::Random(MESSAGE_BYTES_MAX + 1),
             Content::Random(u64::MAX),
             Content::Message(vec![0; MESSAGE_BYTES_MAX as usize + 1].into()),
         ] {
-            assert!(matches!(payload(content), Err(RequestError::TooLong(_))));
+            assert!(matches!(length(&content), Err(RequestError::TooLong(_))));
         }
     }
 }

@@ -94,6 +94,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         quotas: Quotas::new(store),
         sessions: Sessions::new(signer),
         traffic,
+        budget: Arc::default(),
         machine: Machine::default(),
         place,
         config,
@@ -134,7 +135,6 @@ fn serve_http(
         proxy: Arc::clone(proxy),
         counters: Arc::clone(&metrics.http),
         sockets: Arc::clone(&metrics.sockets),
-        budget: Arc::default(),
         tasks: sockets.clone(),
         metrics: Arc::clone(metrics),
     };
@@ -227,8 +227,9 @@ async fn follow_changes(proxy: Arc<Proxy>) {
 /// Does it again until Redis answers: it may be back, and not asked again yet.
 async fn synchronize_all(proxy: &Proxy) {
     loop {
-        let Ok(picture) = proxy.deliveries.picture().await else { return };
-        for client in picture.connected {
+        // Everybody's: what was subscribed here while Redis was away may be waited for elsewhere.
+        let Ok(known) = proxy.deliveries.known().await else { return };
+        for client in known {
             proxy.synchronize(&client).await;
         }
         if proxy.store.counts().redis_is_there != Some(false) {

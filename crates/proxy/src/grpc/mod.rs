@@ -43,6 +43,9 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a call may take until its answer begins, the request included.
+const REQUEST_MAX: Duration = Duration::from_secs(35);
+
 /// Most topics of one request.
 const TOPICS_MAX: usize = 256;
 
@@ -82,6 +85,7 @@ impl Face {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .timeout(REQUEST_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(MeteredService::new(streams, Arc::clone(&meter)))

@@ -226,9 +226,10 @@ fn ended_by(
     futures::stream::unfold(state, |state| async {
         let (mut messages, mut end) = state?;
         tokio::select! {
+            // A token ends however much is on its way.
             biased;
-            message = messages.next() => Some((message?, Some((messages, end)))),
             status = &mut end => status.map(|status| (Err(status), None)),
+            message = messages.next() => Some((message?, Some((messages, end)))),
         }
     })
 }

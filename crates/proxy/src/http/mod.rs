@@ -1,7 +1,6 @@
 //! The HTTP face: REST and WebSocket. Bodies are compact JSON with keys in alphabetical order,
 //! because scripts compare text.
 
-mod body;
 mod docs;
 mod pages;
 mod publish;
@@ -36,7 +35,6 @@ use crate::{
     error::RequestError,
     proxy::{Identity, Proxy},
 };
-use body::Budget;
 
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,7 +51,6 @@ pub(crate) struct Face {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) counters: Arc<HttpCounters>,
     pub(crate) sockets: Arc<SocketCounters>,
-    pub(crate) budget: Arc<Budget>,
     /// WebSockets, which outlive their requests.
     pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Arc<crate::metrics::Metrics>,

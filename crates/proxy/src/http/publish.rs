@@ -53,7 +53,7 @@ pub(super) async fn publish(
 ) -> Result<Response, RequestError> {
     let token = face.proxy.token(authorization(&headers)).await?;
     let read = async {
-        let body = face.budget.receive(body).await?;
+        let body = face.proxy.budget.receive(body).await?;
         let asked = rest::Publish::parse(&body.bytes, face.proxy.has_auth())?;
         Ok((Identity::new(token, &asked.client_id)?, asked, body))
     };

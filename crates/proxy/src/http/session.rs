@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use api::rest::BodyError;
+use api::rest;
 use axum::{
     body::Body,
     extract::State,
@@ -31,9 +31,8 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, RequestError> {
     let token = face.proxy.token(authorization(&headers)).await?;
-    let body = face.budget.receive(body).await?;
-    let wish: Wish =
-        serde_json::from_slice(&body.bytes).map_err(|error| BodyError::json(&error))?;
+    let body = face.proxy.budget.receive(body).await?;
+    let wish: Wish = rest::object(&body.bytes)?;
     let client = Identity::new(token, &wish.client_id)?;
     let proxy = &face.proxy;
     let session = proxy.sessions.create(&proxy.upstream, &client.id, &wish, SystemTime::now())?;

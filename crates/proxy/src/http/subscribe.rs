@@ -51,7 +51,7 @@ pub(super) async fn subscribe(
     body: Body,
 ) -> Result<Response, RequestError> {
     let token = face.proxy.token(authorization(&headers)).await?;
-    let body = face.budget.receive(body).await?;
+    let body = face.proxy.budget.receive(body).await?;
     let wanted = Subscribe::parse(&body.bytes, face.proxy.has_auth())?;
     let client = Identity::new(token, &wanted.client_id)?;
     face.proxy.subscribe(&client, &wanted.topic, wanted.threshold).await?;

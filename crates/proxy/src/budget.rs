@@ -1,4 +1,4 @@
-//! Bodies of requests: bounded each, and all together.
+//! Room for what requests hold: bodies are bounded each, and all together.
 
 use std::sync::Arc;
 
@@ -36,6 +36,12 @@ pub(crate) struct Received {
 }
 
 impl Budget {
+    /// Takes room for so many bytes, until it is dropped.
+    pub(crate) fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RequestError> {
+        let units = bytes.div_ceil(UNIT_BYTES) as u32;
+        Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| RequestError::Busy)
+    }
+
     /// Receives a body.
     pub(crate) async fn receive(&self, mut body: Body) -> Result<Received, RequestError> {
         let mut bytes = BytesMut::new();
@@ -49,9 +55,7 @@ impl Budget {
             }
             let needed = (bytes.len() + data.len()).div_ceil(UNIT_BYTES);
             if needed > units {
-                let more = (needed - units) as u32;
-                let permit = Arc::clone(&self.0).try_acquire_many_owned(more);
-                let permit = permit.map_err(|_| RequestError::Busy)?;
+                let permit = self.take((needed - units) * UNIT_BYTES)?;
                 match &mut room {
                     Some(room) => room.merge(permit),
                     None => room = Some(permit),
