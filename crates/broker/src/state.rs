@@ -12,7 +12,7 @@ use crate::{
     ClientId, Config, ConnectionId, Input, MessageId, NodeId, Output, Recipient, Refusal, Stats,
     Topic,
     clients::{Audience, Clients},
-    messages::Messages,
+    messages::{Message, Messages},
     recent::Recent,
 };
 
@@ -260,7 +260,7 @@ impl Broker {
     /// Serves the clients for which enough nodes told of a message; all of them once it is late.
     fn decide(&mut self, now: Instant, id: MessageId) {
         let Some(message) = self.messages.get(&id) else { return };
-        let (heard, active) = (message.nodes.len(), self.nodes.len());
+        let (heard, active) = (self.heard(message), self.nodes.len());
         if message.served.is_empty() && message.payload.is_some() {
             // The way of almost every message: enough for everybody at once.
             let audience = self.clients.audience(&message.topic);
@@ -290,6 +290,11 @@ impl Broker {
         }
     }
 
+    /// Returns how many of the connected nodes told of a message.
+    fn heard(&self, message: &Message) -> usize {
+        message.nodes.intersection(&self.nodes).count()
+    }
+
     /// The time of the fallback is over, or that of the payload.
     fn on_deadline(&mut self, now: Instant, id: MessageId) {
         let Some(message) = self.messages.get(&id) else { return };
@@ -304,7 +309,7 @@ impl Broker {
     /// Serves whoever waits with what there is, and forgets the message.
     fn finish(&mut self, now: Instant, id: MessageId) {
         let Some(message) = self.messages.get(&id) else { return };
-        let (heard, active) = (message.nodes.len(), self.nodes.len());
+        let (heard, active) = (self.heard(message), self.nodes.len());
         if message.payload.is_some() {
             let waiting = self.clients.subscribers(&message.topic);
             let waiting = waiting.filter(|(client, _)| !message.served.contains(*client));

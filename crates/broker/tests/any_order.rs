@@ -202,7 +202,8 @@ impl World {
     ) {
         let threshold = self.thresholds[&(client.to_owned(), topic.to_owned())];
         let required = (threshold * self.nodes.len() as f64 - 1e-9).ceil().max(1.0);
-        let enough = self.heard[&message].len() as f64 >= required;
+        let heard = self.heard[&message].intersection(&self.nodes).count();
+        let enough = heard as f64 >= required;
         assert_eq!(is_fallback, !enough, "{message}");
         let own = self.connections.iter().filter(|(_, owner)| **owner == *client);
         let own: Vec<_> = own.map(|(number, _)| ConnectionId(*number)).collect();

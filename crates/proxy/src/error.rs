@@ -38,6 +38,8 @@ pub(crate) enum RequestError {
     Refused { reason: String, error: String },
     #[error("no node is connected; try again")]
     NoNode,
+    #[error("a node does not say which topics it has; try again")]
+    NotKnown,
     #[error("no node confirmed the message in time; it may arrive all the same")]
     NotConfirmed,
     #[error("no answer in time")]
@@ -69,7 +71,12 @@ impl RequestError {
                 "empty" => 400,
                 _ => 503,
             },
-            Self::Busy | Self::NoNode | Self::NotConfirmed | Self::Timeout | Self::Closed => 503,
+            Self::Busy
+            | Self::NoNode
+            | Self::NotKnown
+            | Self::NotConfirmed
+            | Self::Timeout
+            | Self::Closed => 503,
         }
     }
 
@@ -79,9 +86,12 @@ impl RequestError {
             Self::Auth(error) => error.retry_after_seconds(),
             Self::Quota(error) => error.retry_after_seconds(),
             Self::Store(error) => error.retry_after_seconds(),
-            Self::Busy | Self::NoNode | Self::NotConfirmed | Self::Timeout | Self::Closed => {
-                Some(1)
-            }
+            Self::Busy
+            | Self::NoNode
+            | Self::NotKnown
+            | Self::NotConfirmed
+            | Self::Timeout
+            | Self::Closed => Some(1),
             Self::Refused { .. } if self.code() == 503 => Some(10),
             Self::Body(_)
             | Self::Query(_)
@@ -115,6 +125,7 @@ impl RequestError {
             Self::Busy => "busy",
             Self::Refused { .. } => "refused_by_node",
             Self::NoNode => "no_node",
+            Self::NotKnown => "not_known",
             Self::NotConfirmed => "not_confirmed",
             Self::Timeout => "timeout",
             Self::Closed => "closed",

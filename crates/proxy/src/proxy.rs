@@ -9,7 +9,7 @@ use access::{Claim, Quotas, Store, Subscription, Verifier, client_id_problem};
 use api::rest::{BodyError, Content, proxy_message_id};
 use broker::{ClientId, MessageId, Topic};
 use bytes::Bytes;
-use service::{geo::Place, host::Machine};
+use service::{geo::Place, host::Machine, jwks::LEEWAY_SECONDS};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
@@ -54,7 +54,8 @@ impl Identity {
 
     /// Returns how long its token holds, if it has one.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        let expires = self.token.as_ref()?.expires_unix_seconds;
+        // Clocks may be apart, as they may when it is verified.
+        let expires = self.token.as_ref()?.expires_unix_seconds.saturating_add(LEEWAY_SECONDS);
         let expires = UNIX_EPOCH.checked_add(Duration::from_secs(expires))?;
         Some(expires.duration_since(SystemTime::now()).unwrap_or_default())
     }
@@ -245,7 +246,7 @@ impl Proxy {
         if self.upstream.ranked().is_empty() {
             return Err(RequestError::NoNode);
         }
-        if self.upstream.is_assigned(topic).await {
+        if self.upstream.is_assigned(topic).await? {
             return Ok(());
         }
         Err(RequestError::NotAssigned(topic.to_string()))

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +14,9 @@ use std::{
 use api::proxy::ProxyMessage;
 use bytes::{BufMut as _, Bytes};
 use futures::{Stream, StreamExt as _};
+use http_body::{Body as HttpBody, Frame};
 use prost::Message as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::{
     Request, Response, Status, Streaming,
@@ -26,6 +28,7 @@ use tonic::{
 
 use super::{Face, REQUEST_BYTES_MAX};
 use crate::{
+    budget::Budget,
     connection::{Item, lost_json},
     http::SocketCounters,
 };
@@ -184,7 +187,10 @@ impl<S: NamedService> NamedService for WithStream<S> {
 
 impl<S> Service<http::Request<Body>> for WithStream<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     type Response = http::Response<Body>;
@@ -198,7 +204,9 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != PATH {
-            return Box::pin(self.others.call(request));
+            let others = self.others.clone();
+            let ready = std::mem::replace(&mut self.others, others);
+            return Box::pin(admit(self.face.clone(), ready, request));
         }
         let opener = Opener(self.face.clone());
         Box::pin(async move {
@@ -207,6 +215,64 @@ where
                 .max_encoding_message_size(usize::MAX);
             Ok(grpc.streaming(opener, request).await)
         })
+    }
+}
+
+/// Passes a call on whose client shows a token, if tokens are asked for: before its body is read.
+async fn admit<S>(
+    face: Face,
+    mut service: S,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Infallible>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+{
+    let shown = request.headers().get(http::header::AUTHORIZATION);
+    let shown = shown.and_then(|value| value.to_str().ok());
+    if let Err(error) = face.proxy.token(shown).await {
+        return Ok(error.status().into_http());
+    }
+    // Held until the answer is there.
+    let room = Arc::new(Mutex::new(None));
+    let budget = Arc::clone(&face.proxy.budget);
+    let held = Arc::clone(&room);
+    let request = request.map(|inner| Body::new(Counted { inner, budget, room: held }));
+    let response = service.call(request).await;
+    drop(room);
+    response
+}
+
+/// A body that takes room as it comes.
+struct Counted {
+    inner: Body,
+    budget: Arc<Budget>,
+    room: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            match self.budget.take(data.len()) {
+                Ok(more) => {
+                    let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+                    match &mut *room {
+                        Some(room) => room.merge(more),
+                        None => *room = Some(more),
+                    }
+                }
+                Err(error) => return Poll::Ready(Some(Err(error.status()))),
+            }
+        }
+        polled
     }
 }
 

@@ -62,8 +62,10 @@ impl Stream {
         let (commands, taken) = mpsc::channel(COMMANDS_MAX);
         let mut request = tonic::Request::new(ReceiverStream::new(taken));
         wants.write_to(request.metadata_mut()).map_err(|error| error.to_string())?;
-        let answer =
-            sidecar.clone().listen_commands(request).await.map_err(|status| text(&status))?;
+        let mut sidecar = sidecar.clone();
+        let answer = tokio::time::timeout(HEALTH_MAX, sidecar.listen_commands(request));
+        let answer = answer.await.map_err(|_| "it opens no stream".to_owned())?;
+        let answer = answer.map_err(|status| text(&status))?;
         Ok(Self { commands, responses: answer.into_inner() })
     }
 }

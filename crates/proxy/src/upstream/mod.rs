@@ -161,21 +161,29 @@ impl Upstream {
         Err(last)
     }
 
-    /// Returns whether any node is subscribed to `topic`, as far as those say that answer.
-    pub(crate) async fn is_assigned(&self, topic: &Topic) -> bool {
+    /// Returns whether any node is subscribed to `topic`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if none says that it is, and one says nothing.
+    pub(crate) async fn is_assigned(&self, topic: &Topic) -> Result<bool, RequestError> {
         if let Some(known) = self.remembered(topic) {
-            return known;
+            return Ok(known);
         }
         let mut answers: FuturesUnordered<_> = self.ranked().into_iter().map(topics_of).collect();
-        let mut assigned = false;
+        let (mut assigned, mut is_silent) = (false, false);
         while let Some(topics) = answers.next().await {
+            is_silent |= topics.is_none();
             if topics.is_some_and(|topics| topics.iter().any(|known| **known == **topic)) {
                 assigned = true;
                 break;
             }
         }
+        if is_silent && !assigned {
+            return Err(RequestError::NotKnown);
+        }
         self.remember(topic.clone(), assigned);
-        assigned
+        Ok(assigned)
     }
 
     fn remembered(&self, topic: &Topic) -> Option<bool> {
