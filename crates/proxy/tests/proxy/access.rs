@@ -118,6 +118,39 @@ async fn limits_of_a_token_are_kept_and_a_refused_message_claims_nothing() {
 }
 
 #[tokio::test]
+async fn a_busy_stream_of_grpc_ends_with_its_token_and_a_call_without_one_is_not_read() {
+    let guarded = guarded().await;
+    let token = guarded.key.token(&with("exp", json!(unix_seconds() - 28)));
+    guarded.post("/api/v1/subscribe", &token, json!({"topic": "t"})).await;
+    let value: tonic::metadata::MetadataValue<_> =
+        format!("Bearer {token}").parse().expect("a header");
+    let (_open, sent) = tokio::sync::mpsc::channel::<api::proxy::ProxyMessage>(1);
+    let messages = tokio_stream::wrappers::ReceiverStream::new(sent);
+    let first = futures::stream::iter([api::proxy::ProxyMessage::default()]);
+    let mut request = tonic::Request::new(futures::StreamExt::chain(first, messages));
+    request.metadata_mut().insert("authorization", value);
+    let stream = guarded.proxy.grpc().await.client_stream(request).await;
+    let mut stream = stream.expect("a stream").into_inner();
+    let node = guarded.node.clone();
+    let busy = tokio::spawn(async move {
+        for number in 0_u64.. {
+            node.report("t", &number.to_be_bytes());
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    });
+    let status = loop {
+        if let Err(status) = stream.message().await {
+            break status;
+        }
+    };
+    busy.abort();
+    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "the token expired"));
+    let publish = api::proxy::PublishRequest::default();
+    let refused = guarded.proxy.grpc().await.publish(publish).await.expect_err("no token");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn connections_end_with_their_token() {
     let guarded = guarded().await;
     let token = guarded.key.token(&with("exp", json!(unix_seconds() - 28)));
@@ -196,7 +229,12 @@ async fn proxies_that_share_a_redis_are_one_service() {
     assert_eq!(two.publish("c", "t", "once").await.1["status"], "deduplicated");
     redis.kill();
     assert_eq!(one.publish("c", "t", "while it is away").await.0, 200);
+    one.subscribe("c", "v", 0.1).await;
     redis.start_again().await;
+    until("what was subscribed meanwhile is known where the client is", async || {
+        two.get("/api/v1/topics?client_id=c").await.1.contains("\"v\"")
+    })
+    .await;
     // It came back empty: what connected clients want is told to it again.
     let three = Proxy::start(shared()).await;
     until("the subscription is shared again", async || {

@@ -115,6 +115,23 @@ async fn without_a_node_the_proxy_lives_and_says_so() {
 }
 
 #[tokio::test]
+async fn random_content_is_made_only_for_who_may_publish_it() {
+    let (node, proxy) = one().await;
+    let body = json!({"client_id": "c", "topic": "t", "message_length": 64 << 20}).to_string();
+    let many = (0..60).map(|_| proxy.post("/api/v1/publish", body.clone()));
+    for (status, answer) in futures::future::join_all(many).await {
+        assert_eq!(status, 400, "{answer}");
+    }
+    proxy.subscribe("c", "t", 0.1).await;
+    node.on_publish(OnPublish::Ignore);
+    // More than there is room for at once: some are told to come again.
+    let many = (0..20).map(|_| proxy.post("/api/v1/publish", body.clone()));
+    let answers = futures::future::join_all(many).await;
+    let busy = answers.iter().filter(|(_, answer)| answer.contains("too much")).count();
+    assert!(busy >= 14, "{busy} of 20");
+}
+
+#[tokio::test]
 async fn random_content_has_the_length_asked_for() {
     let (node, proxy) = one().await;
     proxy.subscribe("c", "t", 0.1).await;
