@@ -3,12 +3,9 @@
 
 use std::process::ExitCode;
 
-use node::{Config, ConfigError};
-use service::{
-    program::{self, Program, Stop, Task},
-    version,
-};
-use tracing::{error, info};
+use node::Config;
+use service::program::{self, Program, Stop, Task};
+use tracing::info;
 
 /// Fewer page faults on buffers of 1 to 10 MiB than with the system's allocator.
 #[global_allocator]
@@ -36,19 +33,9 @@ fn main() -> ExitCode {
                 config.tls.is_some(),
             )
         })),
-        Task::Run => run(config),
-    }
-}
-
-fn run(config: Result<Config, ConfigError>) -> ExitCode {
-    let level = config.as_ref().map_or("info", |config| &config.log_level);
-    service::log::init(level, version::VERSION, version::COMMIT);
-    program::raise_file_limit();
-    match config.map_err(Into::into).and_then(serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error:#}");
-            ExitCode::FAILURE
+        Task::Run => {
+            let level = config.as_ref().map_or("info", |config| &config.log_level).to_owned();
+            program.run(&level, config, serve)
         }
     }
 }

@@ -156,6 +156,7 @@ async fn start_with(
     let pages =
         Pages { own, handle: handle.clone(), health, config: Arc::new(config.clone()), metrics };
     let (sidecar_address, api_address) = (sidecar.address(), api.address());
+    let reachable = (sidecar.reachable_address(), api.reachable_address());
     let message_bytes_max = config.max_message_bytes().saturating_mul(6) / 5;
     let grpc = service.serve(sidecar, message_bytes_max);
     let counters = Arc::clone(&pages.metrics.http);
@@ -163,8 +164,8 @@ async fn start_with(
     info!(peer = %own, cluster = config.cluster_id, sidecar = %sidecar_address, api = %api_address, "node started");
     Ok(Running {
         peer_id: own,
-        sidecar: reachable(sidecar_address),
-        api: reachable(api_address),
+        sidecar: reachable.0,
+        api: reachable.1,
         listening,
         handle,
         hub,
@@ -374,13 +375,6 @@ async fn first_port(swarm: &mut Swarm<Behaviour>) -> Option<u16> {
             _ => {}
         }
     }
-}
-
-/// Returns an address that a client on this machine can connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    // One socket serves both families.
-    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
-    SocketAddr::new(ip, address.port())
 }
 
 impl Running {

@@ -20,6 +20,7 @@ use crate::{
     connection::{Delivery, Inbox, Outbox},
     error::RequestError,
     traffic::Traffic,
+    until,
     upstream::{Orders, Report, Upstream},
 };
 
@@ -57,6 +58,7 @@ enum Question {
         reply: oneshot::Sender<bool>,
     },
     Known(oneshot::Sender<Vec<ClientId>>),
+    Connected(oneshot::Sender<Vec<ClientId>>),
     Picture(oneshot::Sender<Picture>),
 }
 
@@ -72,8 +74,6 @@ pub(crate) struct Picture {
     pub(crate) lost: u64,
     /// Messages of nodes that were no text.
     pub(crate) no_text: u64,
-    /// Clients that have a connection.
-    pub(crate) connected: Vec<ClientId>,
     /// Some clients with their topics and thresholds.
     pub(crate) thresholds: Vec<(ClientId, Topic, f64)>,
 }
@@ -119,6 +119,11 @@ impl Deliveries {
     /// Returns everybody who has subscriptions or connections here.
     pub(crate) async fn known(&self) -> Result<Vec<ClientId>, RequestError> {
         self.ask(Question::Known).await
+    }
+
+    /// Returns the clients that have a connection here.
+    pub(crate) async fn connected(&self) -> Result<Vec<ClientId>, RequestError> {
+        self.ask(Question::Connected).await
     }
 
     /// Returns whether a client has a connection here.
@@ -195,12 +200,7 @@ impl Task {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
             let due = self.broker.poll_timeout();
-            let timeout = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(Instant::from_std(due)).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let timeout = until(due.map(Instant::from_std));
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = self.questions.recv() => self.answer(question),
@@ -248,6 +248,9 @@ impl Task {
             Question::Known(reply) => {
                 let _gone = reply.send(self.broker.known().cloned().collect());
             }
+            Question::Connected(reply) => {
+                let _gone = reply.send(self.broker.connected().cloned().collect());
+            }
             Question::Picture(reply) => {
                 let _gone = reply.send(self.picture());
             }
@@ -263,7 +266,6 @@ impl Task {
             nodes: self.broker.nodes().count(),
             lost: self.lost,
             no_text: self.no_text,
-            connected: self.broker.connected().cloned().collect(),
             thresholds: self.broker.thresholds().take(THRESHOLDS_MAX).collect(),
         }
     }

@@ -23,6 +23,14 @@ mod tracer;
 mod traffic;
 mod upstream;
 
+/// Waits until a time, or for ever without one.
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 pub use config::{Config, Face, NodeAddress, variables};
 pub use running::{Running, check, start};
 pub use service::env::ConfigError;

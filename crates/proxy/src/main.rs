@@ -3,12 +3,9 @@
 
 use std::process::ExitCode;
 
-use proxy::{Config, ConfigError};
-use service::{
-    program::{self, Program, Stop, Task},
-    version,
-};
-use tracing::{error, info};
+use proxy::Config;
+use service::program::{Program, Stop, Task};
+use tracing::info;
 
 /// Many small pieces for many connections, made and freed on different threads.
 #[global_allocator]
@@ -27,19 +24,9 @@ fn main() -> ExitCode {
         Task::Health => {
             program.health(config.map_err(Into::into).and_then(|config| config.health_url()))
         }
-        Task::Run => run(config),
-    }
-}
-
-fn run(config: Result<Config, ConfigError>) -> ExitCode {
-    let level = config.as_ref().map_or("info", |config| &config.log_level);
-    service::log::init(level, version::VERSION, version::COMMIT);
-    program::raise_file_limit();
-    match config.map_err(Into::into).and_then(serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error:#}");
-            ExitCode::FAILURE
+        Task::Run => {
+            let level = config.as_ref().map_or("info", |config| &config.log_level).to_owned();
+            program.run(&level, config, serve)
         }
     }
 }

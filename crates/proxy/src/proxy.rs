@@ -101,15 +101,6 @@ impl Proxy {
         self.verifier.is_some()
     }
 
-    /// Returns who a client is: by its token, or with authentication off by the name it gives.
-    pub(crate) async fn identify(
-        &self,
-        authorization: Option<&str>,
-        named: &str,
-    ) -> Result<Identity, RequestError> {
-        Identity::new(self.token(authorization).await?, named)
-    }
-
     /// Checks a token, if tokens are asked for.
     pub(crate) async fn token(
         &self,

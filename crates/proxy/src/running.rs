@@ -1,7 +1,7 @@
 //! Puts a proxy together, and takes it apart again.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
@@ -70,6 +70,7 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let (http, grpc) = bind(&config)?;
     let (http_address, grpc_address) = (http.address(), grpc.address());
+    let reachable = (http.reachable_address(), grpc.reachable_address());
     let faces = vec![("http", http.refusals()), ("grpc", grpc.refusals())];
     let verifier = verifier(&config).await?;
     let place = config.geo.place(None)?;
@@ -112,8 +113,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         tokio::spawn(keep_subscriptions(proxy)),
     ];
     Ok(Running {
-        http: reachable(http_address),
-        grpc: reachable(grpc_address),
+        http: reachable.0,
+        grpc: reachable.1,
         stop_faces,
         stop_deliveries,
         stop_upstream,
@@ -245,20 +246,13 @@ async fn keep_subscriptions(proxy: Arc<Proxy>) {
     let interval = (ttl / 4).clamp(Duration::from_millis(100), KEEP_INTERVAL_MAX);
     loop {
         tokio::time::sleep(interval).await;
-        let Ok(picture) = proxy.deliveries.picture().await else { return };
-        for client in picture.connected {
+        let Ok(connected) = proxy.deliveries.connected().await else { return };
+        for client in connected {
             if matches!(proxy.store.keep(&client, ttl).await, Ok(false)) {
                 proxy.synchronize(&client).await;
             }
         }
     }
-}
-
-/// Returns an address that a client on this machine can connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    // One socket serves both families.
-    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
-    SocketAddr::new(ip, address.port())
 }
 
 impl Running {

@@ -12,10 +12,10 @@ use std::{
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{
-    env::{Env, of_process},
+    env::{ConfigError, Env, of_process},
     version,
 };
 
@@ -101,6 +101,25 @@ impl Program {
     pub fn health(&self, url: anyhow::Result<String>) -> ExitCode {
         let asked = url.and_then(|url| runtime()?.block_on(ask(&url)));
         self.tell(asked)
+    }
+
+    /// Runs the daemon to its end with the settings that were read, if they are any; `level` is what
+    /// is logged.
+    pub fn run<C>(
+        &self,
+        level: &str,
+        config: Result<C, ConfigError>,
+        serve: impl FnOnce(C) -> anyhow::Result<()>,
+    ) -> ExitCode {
+        crate::log::init(level, version::VERSION, version::COMMIT);
+        raise_file_limit();
+        match config.map_err(Into::into).and_then(serve) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        }
     }
 
     fn settings(&self, env: Env<'_>, effective: &[(&str, String)]) -> String {
@@ -190,7 +209,7 @@ impl Stop {
 }
 
 /// Every connection is a file. Many systems allow 1,024 unless a program asks for more.
-pub fn raise_file_limit() {
+fn raise_file_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit < FILES_MIN => warn!(
             limit,

@@ -23,9 +23,9 @@ use service::{
     listener::Listener,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
+use tonic::{Extensions, Request, Response, Status, Streaming, transport::Server};
 
-use stream::WithStream;
+use stream::{Shown, WithStream};
 
 use crate::{
     error::{MESSAGE_BYTES_MAX, RequestError},
@@ -101,17 +101,12 @@ impl Face {
         Ok(())
     }
 
-    async fn client(&self, metadata: &MetadataMap, named: &str) -> Result<Identity, RequestError> {
-        let authorization = metadata.get("authorization").and_then(|value| value.to_str().ok());
-        self.proxy.identify(authorization, named).await
-    }
-
     async fn subscribe_all(
         &self,
-        metadata: &MetadataMap,
+        extensions: &Extensions,
         wanted: &SubscribeRequest,
     ) -> Result<SubscribeResponse, RequestError> {
-        let client = self.client(metadata, &wanted.client_id).await?;
+        let client = client(extensions, &wanted.client_id)?;
         let first = Some(&wanted.topic).filter(|topic| !topic.is_empty());
         let topics: Vec<_> = first.into_iter().chain(&wanted.topics).collect();
         if topics.len() > TOPICS_MAX {
@@ -136,11 +131,11 @@ impl Face {
 
     async fn publish_one(
         &self,
-        metadata: &MetadataMap,
+        extensions: &Extensions,
         asked: PublishRequest,
     ) -> Result<PublishResponse, RequestError> {
         let PublishRequest { client_id, topic, message } = asked;
-        let client = self.client(metadata, &client_id).await?;
+        let client = client(extensions, &client_id)?;
         check_topic(&topic)?;
         if message.is_empty() {
             return Err(BodyError::NoMessage.into());
@@ -156,6 +151,11 @@ impl Face {
             message_id: hex::encode(published.id),
         })
     }
+}
+
+/// Returns who calls, by the token that was verified before the call came here, or by name.
+fn client(extensions: &Extensions, named: &str) -> Result<Identity, RequestError> {
+    Identity::new(extensions.get().and_then(|Shown(token)| token.clone()), named)
 }
 
 fn check_topic(topic: &str) -> Result<(), BodyError> {
@@ -184,8 +184,8 @@ impl ProxyStream for Face {
         &self,
         request: Request<PublishRequest>,
     ) -> Result<Response<PublishResponse>, Status> {
-        let (metadata, _, asked) = request.into_parts();
-        let published = self.publish_one(&metadata, asked).await;
+        let (_, extensions, asked) = request.into_parts();
+        let published = self.publish_one(&extensions, asked).await;
         published.map(Response::new).map_err(|error| error.status())
     }
 
@@ -193,8 +193,8 @@ impl ProxyStream for Face {
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<SubscribeResponse>, Status> {
-        let (metadata, _, wanted) = request.into_parts();
-        let subscribed = self.subscribe_all(&metadata, &wanted).await;
+        let (_, extensions, wanted) = request.into_parts();
+        let subscribed = self.subscribe_all(&extensions, &wanted).await;
         subscribed.map(Response::new).map_err(|error| error.status())
     }
 
@@ -202,8 +202,8 @@ impl ProxyStream for Face {
         &self,
         request: Request<ExposeNodesRequest>,
     ) -> Result<Response<ExposeNodesResponse>, Status> {
-        let (metadata, _, asked) = request.into_parts();
-        let client = self.client(&metadata, &asked.client_id).await;
+        let (_, extensions, asked) = request.into_parts();
+        let client = client(&extensions, &asked.client_id);
         client.map_err(|error| error.status())?;
         let mut nodes = self.proxy.upstream.ranked();
         if asked.expose_amount > 0 {
@@ -223,9 +223,9 @@ impl SessionService for Face {
         &self,
         request: Request<SessionRequest>,
     ) -> Result<Response<SessionResponse>, Status> {
-        let (metadata, _, asked) = request.into_parts();
+        let (_, extensions, asked) = request.into_parts();
         let session = async {
-            let client = self.client(&metadata, &asked.client_id).await?;
+            let client = client(&extensions, &asked.client_id)?;
             let wish = Wish {
                 client_id: asked.client_id,
                 topics: asked.topics,

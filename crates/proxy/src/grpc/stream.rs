@@ -31,6 +31,8 @@ use crate::{
     budget::Budget,
     connection::{Item, lost_json},
     http::SocketCounters,
+    proxy::Identity,
+    until,
 };
 
 /// Where the method is.
@@ -108,7 +110,9 @@ impl Face {
         let first =
             first.map_err(|_| Status::deadline_exceeded("no message names the client"))??;
         let named = first.map(|message| message.client_id).unwrap_or_default();
-        let client = self.client(&metadata, &named).await.map_err(|error| error.status())?;
+        let shown = metadata.get("authorization").and_then(|value| value.to_str().ok());
+        let client = self.proxy.token(shown).await.and_then(|token| Identity::new(token, &named));
+        let client = client.map_err(|error| error.status())?;
         let inbox = self.proxy.connect(&client).await.map_err(|error| error.status())?;
         let open = Open::new(Arc::clone(&self.streams));
         let of_client =
@@ -218,19 +222,24 @@ where
     }
 }
 
+/// What a client's token says, for who answers its call; nothing with authentication off.
+#[derive(Clone, Debug)]
+pub(super) struct Shown(pub(super) Option<access::Client>);
+
 /// Passes a call on whose client shows a token, if tokens are asked for: before its body is read.
 async fn admit<S>(
     face: Face,
     mut service: S,
-    request: http::Request<Body>,
+    mut request: http::Request<Body>,
 ) -> Result<http::Response<Body>, Infallible>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
 {
     let shown = request.headers().get(http::header::AUTHORIZATION);
     let shown = shown.and_then(|value| value.to_str().ok());
-    if let Err(error) = face.proxy.token(shown).await {
-        return Ok(error.status().into_http());
+    match face.proxy.token(shown).await {
+        Ok(token) => drop(request.extensions_mut().insert(Shown(token))),
+        Err(error) => return Ok(error.status().into_http()),
     }
     // Held until the answer is there.
     let room = Arc::new(Mutex::new(None));
@@ -273,13 +282,6 @@ impl HttpBody for Counted {
             }
         }
         polled
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

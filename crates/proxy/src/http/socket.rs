@@ -22,6 +22,7 @@ use super::{Face, SocketCounters, client_of_query};
 use crate::{
     connection::{Inbox, Item, lost_json},
     error::RequestError,
+    until,
 };
 
 /// How often a quiet client is asked whether it is still there. One that did not answer by the next
@@ -154,12 +155,7 @@ async fn run(socket: &mut WebSocket, inbox: &mut Inbox, expires: Option<Instant>
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     let mut heard = Instant::now();
-    let mut expiry = pin!(async {
-        match expires {
-            Some(expires) => tokio::time::sleep_until(expires).await,
-            None => std::future::pending().await,
-        }
-    });
+    let mut expiry = pin!(until(expires));
     loop {
         let end = tokio::select! {
             item = inbox.next() => match item {

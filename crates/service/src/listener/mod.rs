@@ -2,16 +2,14 @@
 //! asked for, and nothing lost of what a client sent before it went away.
 
 mod preface;
+mod refusals;
 mod socket;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -29,8 +27,8 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use crate::metrics::{Families, Labels};
 use preface::Preface;
+pub use refusals::{Refusals, families};
 use socket::Socket;
 
 /// Connections of one face at once, unless it says otherwise. One more is closed at once, and
@@ -56,75 +54,6 @@ pub struct ListenError {
     pub variable: &'static str,
     /// Why not.
     pub source: io::Error,
-}
-
-/// What became of connections that came to nothing.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    beyond_bound: AtomicU64,
-    without_tls: AtomicU64,
-    silent: AtomicU64,
-    without_http2: AtomicU64,
-}
-
-impl Refusals {
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many connections were closed at once, since too many were open.
-    pub fn beyond_bound(&self) -> u64 {
-        self.beyond_bound.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many connections were closed because their client did not agree on TLS in time.
-    pub fn without_tls(&self) -> u64 {
-        self.without_tls.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many connections ended because HTTP/2 did not begin on them in time.
-    pub fn silent(&self) -> u64 {
-        self.silent.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many connections began with something that is not HTTP/2 where only that is
-    /// spoken.
-    pub fn without_http2(&self) -> u64 {
-        self.without_http2.load(Ordering::Relaxed)
-    }
-}
-
-/// Adds the families of what listeners did not take. `daemon` is a part of the names; each face of
-/// it has its name.
-pub fn families(families: &mut Families, daemon: &str, faces: &[(&'static str, Arc<Refusals>)]) {
-    for (name, help, count) in [
-        (
-            "connections_refused",
-            "Connections of clients closed at once: too many were open.",
-            Refusals::beyond_bound as fn(&Refusals) -> u64,
-        ),
-        (
-            "tls_failures",
-            "Connections of clients that did not agree on TLS in time.",
-            Refusals::without_tls,
-        ),
-        (
-            "connections_silent",
-            "Connections of clients closed because HTTP/2 did not begin on them in time.",
-            Refusals::silent,
-        ),
-        (
-            "connections_without_http2",
-            "Connections of clients that began with something that is not HTTP/2.",
-            Refusals::without_http2,
-        ),
-    ] {
-        let samples = faces.iter().map(|(face, counted)| {
-            let labels: Labels = vec![("face", (*face).to_owned())];
-            (labels, count(counted))
-        });
-        families.counters(format!("optimum_{daemon}_face_{name}_total"), help, samples);
-    }
 }
 
 /// A bound listener with a bound on its connections.
@@ -203,6 +132,14 @@ impl Listener {
     /// Returns where it listens, with the port that was taken if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns an address that a client on this machine can connect to.
+    pub fn reachable_address(&self) -> SocketAddr {
+        // One socket serves both families.
+        let all = self.address.ip().is_unspecified();
+        let ip = if all { Ipv4Addr::LOCALHOST.into() } else { self.address.ip() };
+        SocketAddr::new(ip, self.address.port())
     }
 
     /// Returns the counters of what is not handed out.
