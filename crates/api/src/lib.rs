@@ -6,6 +6,7 @@ pub mod command;
 mod delivery;
 pub mod go_duration;
 mod go_json;
+mod gossipsub_trace;
 pub mod handshake;
 mod notice;
 pub mod rest;
@@ -77,5 +78,6 @@ pub mod trace {
 
 pub use delivery::{Delivery, DeliveryError, DeliveryHead};
 pub use go_json::trace_event_json;
+pub use gossipsub_trace::gossipsub_trace_event;
 pub use notice::Notice;
 pub use stream_options::{StreamOptions, StreamOptionsError};

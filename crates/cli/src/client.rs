@@ -1,18 +1,23 @@
 //! A connection to a node's sidecar.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error as _,
+    time::{Duration, Instant},
+};
 
 use api::{
+    StreamOptions,
     sidecar::{
         Command, Request, Response, ResponseType, command_stream_client::CommandStreamClient,
     },
     trace::TraceEvent,
 };
 use prost::Message as _;
+use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Streaming,
+    Code, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
@@ -20,55 +25,164 @@ use tonic::{
 /// when the node has no room.
 const REQUESTS_MAX: usize = 1;
 
+/// How long a connection may take to stand.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
 /// A connected sidecar.
 #[derive(Debug)]
 pub struct Sidecar {
+    address: String,
     client: CommandStreamClient<Channel>,
 }
 
 /// An open stream of commands.
 #[derive(Debug)]
 pub struct Commands {
-    requests: mpsc::Sender<Request>,
+    pub(crate) requests: mpsc::Sender<Request>,
     /// What the node sends.
     pub responses: Streaming<Response>,
 }
 
+/// Why there is no stream to a server.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// No address at all.
+    #[error("{address:?} is no address: {reason}; HOST:PORT is expected, such as localhost:33212")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there.
+    #[error(
+        "{address}: {reason}; check that a {server} runs there and that the port is that of its gRPC API"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the system says.
+        reason: String,
+        /// What should be there.
+        server: &'static str,
+    },
+    /// Somebody answers and opens no stream.
+    #[error("{address} refuses the stream: {reason}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// What it says.
+        reason: String,
+    },
+}
+
 /// The stream is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the node closed the stream")]
 pub struct Closed;
+
+/// Connects to the gRPC API of a `server` at `address`, `host:port`.
+///
+/// # Errors
+///
+/// Returns [`ConnectError`] if the address is malformed or nobody answers there.
+pub async fn connect(address: &str, server: &'static str) -> Result<Channel, ConnectError> {
+    check_address(address)?;
+    let malformed = |error: tonic::transport::Error| ConnectError::Address {
+        address: address.to_owned(),
+        reason: root_cause(&error),
+    };
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(malformed)?;
+    let endpoint = endpoint.connect_timeout(CONNECT_LIMIT).tcp_nodelay(true);
+    // A window that grows with the way: 64 KiB for each round trip would be little.
+    let endpoint = endpoint.http2_adaptive_window(true);
+    endpoint.connect().await.map_err(|error| {
+        let (address, reason) = (address.to_owned(), root_cause(&error));
+        ConnectError::Unreachable { address, reason, server }
+    })
+}
+
+/// Checks that `address` is `host:port`.
+///
+/// # Errors
+///
+/// Returns [`ConnectError::Address`] if it is not.
+pub fn check_address(address: &str) -> Result<(), ConnectError> {
+    let wrong = |reason: &str| {
+        let (address, reason) = (address.to_owned(), reason.to_owned());
+        Err(ConnectError::Address { address, reason })
+    };
+    let Some((host, port)) = address.rsplit_once(':') else { return wrong("it has no port") };
+    if host.is_empty() {
+        return wrong("it has no host");
+    }
+    if host.contains(['/', ' ', '\t', '@']) || (host.contains(':') && !host.starts_with('[')) {
+        return wrong("the host is none");
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        Ok(0) | Err(_) => wrong("the port is not a number from 1 to 65535"),
+    }
+}
+
+/// Returns what is at the bottom of an error; those above it only say that something failed.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
+}
+
+/// Returns what a status says, as a line for people.
+pub fn status_text(status: &Status) -> String {
+    let cause = status.source().map_or_else(|| status.message().to_owned(), root_cause);
+    let code = status.code();
+    if cause.is_empty() {
+        format!("{code:?}")
+    } else if code == Code::Unknown {
+        cause
+    } else {
+        format!("{code:?}: {cause}")
+    }
+}
 
 impl Sidecar {
     /// Connects to `address`, `host:port`.
     ///
     /// # Errors
     ///
-    /// Returns a text if the address is malformed or nobody answers there.
-    pub async fn connect(address: &str) -> Result<Self, String> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|error| format!("{address}: {error}"))?
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{address}: {}", cause.unwrap_or_else(|| error.to_string()))
-        })?;
-        let client = CommandStreamClient::new(channel)
+    /// Returns [`ConnectError`] if the address is malformed or nobody answers there.
+    pub async fn connect(address: &str) -> Result<Self, ConnectError> {
+        let client = CommandStreamClient::new(connect(address, "node").await?)
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
-        Ok(Self { client })
+        Ok(Self { address: address.to_owned(), client })
     }
 
-    /// Opens a stream of commands.
+    /// Opens a stream of commands on which everything comes.
     ///
     /// # Errors
     ///
-    /// Returns a text if the node refuses.
-    pub async fn listen(&mut self) -> Result<Commands, String> {
+    /// Returns [`ConnectError`] if the node refuses.
+    pub async fn listen(&mut self) -> Result<Commands, ConnectError> {
+        self.listen_with(&StreamOptions::default()).await
+    }
+
+    /// Opens a stream of commands that asks for less. Nodes of another make know nothing of that.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConnectError`] if the node refuses, or `options` cannot be written.
+    pub async fn listen_with(&mut self, options: &StreamOptions) -> Result<Commands, ConnectError> {
+        let refused =
+            |reason: String| ConnectError::Refused { address: self.address.clone(), reason };
         let (requests, taken) = mpsc::channel(REQUESTS_MAX);
-        let stream = self.client.listen_commands(ReceiverStream::new(taken)).await;
-        let responses = stream.map_err(|status| status.to_string())?.into_inner();
-        Ok(Commands { requests, responses })
+        let mut request = tonic::Request::new(ReceiverStream::new(taken));
+        options.write_to(request.metadata_mut()).map_err(|error| refused(error.to_string()))?;
+        let stream = self.client.listen_commands(request).await;
+        let stream = stream.map_err(|status| refused(status_text(&status)))?;
+        Ok(Commands { requests, responses: stream.into_inner() })
     }
 }
 
@@ -91,8 +205,7 @@ impl Commands {
     /// Returns [`Closed`] if the stream is.
     pub async fn publish(&self, topic: &str, data: Vec<u8>) -> Result<Duration, Closed> {
         let begin = Instant::now();
-        let (topic, command) = (topic.to_owned(), Command::Publish as i32);
-        self.send(Request { command, topic, data: data.into(), ..Request::default() }).await?;
+        self.send(publish_request(topic, data)).await?;
         Ok(begin.elapsed())
     }
 
@@ -104,33 +217,57 @@ impl Commands {
     pub async fn send(&self, request: Request) -> Result<(), Closed> {
         self.requests.send(request).await.map_err(|_| Closed)
     }
-
-    /// Says that no more commands come, and reads what the node sends until it tells that it
-    /// published the last message, `last_message_id` (64 hexadecimal digits).
-    ///
-    /// A program that ended its connection at once would take data with it that is still on the
-    /// way. The node tells of every publish on the stream it came on; `limit` is for one that
-    /// refused it, or is of another make and tells nothing.
-    pub async fn finish(self, last_message_id: &str, limit: Duration) {
-        let Self { requests, mut responses } = self;
-        drop(requests);
-        let told = async {
-            while let Ok(Some(response)) = responses.message().await {
-                if tells_publish(&response, last_message_id) {
-                    return;
-                }
-            }
-        };
-        let _late = tokio::time::timeout(limit, told).await;
-    }
 }
 
-fn tells_publish(response: &Response, message_id: &str) -> bool {
+/// Returns the command that publishes.
+pub(crate) fn publish_request(topic: &str, data: Vec<u8>) -> Request {
+    let (topic, command) = (topic.to_owned(), Command::Publish as i32);
+    Request { command, topic, data: data.into(), ..Request::default() }
+}
+
+/// Returns the id of the message that a response says was published, 64 hexadecimal digits.
+pub(crate) fn published_id(response: &Response) -> Option<bytes::Bytes> {
     // Both schemas number what they share alike.
     let command = response.command();
-    matches!(command, ResponseType::MessageTraceMumP2p | ResponseType::MessageTraceGossipSub)
-        && TraceEvent::decode(&response.data[..]).is_ok_and(|event| {
-            let id = event.publish_message.and_then(|publish| publish.message_id);
-            id.is_some_and(|id| id == message_id.as_bytes())
-        })
+    if !matches!(command, ResponseType::MessageTraceMumP2p | ResponseType::MessageTraceGossipSub) {
+        return None;
+    }
+    TraceEvent::decode(&response.data[..]).ok()?.publish_message?.message_id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for sound in ["localhost:33212", "127.0.0.1:1", "[::1]:65535", "node-1.example:9"] {
+            assert_eq!(check_address(sound), Ok(()), "{sound}");
+        }
+        for (address, reason) in [
+            ("", "no port"),
+            ("localhost", "no port"),
+            (":1", "no host"),
+            ("a:0", "1 to 65535"),
+            ("a:65536", "1 to 65535"),
+            ("a:b", "1 to 65535"),
+            ("http://a:1", "the host is none"),
+            ("::1:1", "the host is none"),
+            ("a b:1", "the host is none"),
+        ] {
+            let error = check_address(address).expect_err(address).to_string();
+            assert!(error.contains(reason) && error.contains("HOST:PORT"), "{address}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_told_by_its_code_and_what_it_says() {
+        assert_eq!(
+            status_text(&Status::unauthenticated("no ticket")),
+            "Unauthenticated: no ticket"
+        );
+        assert_eq!(status_text(&Status::aborted("")), "Aborted");
+        let lost = Status::from_error(Box::new(std::io::Error::other("reset")));
+        assert_eq!(status_text(&lost), "reset");
+    }
 }

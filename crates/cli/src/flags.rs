@@ -1,11 +1,15 @@
 //! Flags in the manner of Go's `flag` package: one or two dashes, `-name=value` or `-name value`,
 //! parsing stops at the first argument that is no flag, or behind `--`.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fmt::Write as _, time::Duration};
 
 use api::go_duration;
 
 use crate::go_text;
+
+/// How Go reads a boolean.
+const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
+const FALSE: [&str; 6] = ["0", "f", "F", "FALSE", "false", "False"];
 
 /// The flags of one program.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ struct Defined {
 enum Kind {
     Text,
     Integer,
+    Number,
+    Switch,
     Duration,
 }
 
@@ -64,6 +70,18 @@ impl Flags {
         self.add(name, Kind::Integer, default.to_string(), usage)
     }
 
+    /// Adds a flag that takes a decimal number.
+    #[must_use]
+    pub fn number(self, name: &'static str, default: f64, usage: &'static str) -> Self {
+        self.add(name, Kind::Number, default.to_string(), usage)
+    }
+
+    /// Adds a flag that is off unless it is given, as `-name` or `-name=true`.
+    #[must_use]
+    pub fn switch(self, name: &'static str, usage: &'static str) -> Self {
+        self.add(name, Kind::Switch, "false".to_owned(), usage)
+    }
+
     /// Adds a flag that takes a duration such as `1m30s`.
     #[must_use]
     pub fn duration(self, name: &'static str, default: Duration, usage: &'static str) -> Self {
@@ -73,6 +91,25 @@ impl Flags {
     fn add(mut self, name: &'static str, kind: Kind, default: String, usage: &'static str) -> Self {
         self.defined.push(Defined { name, kind, default, usage });
         self
+    }
+
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Flags::parse`], and [`Exit`] for an argument that is not UTF-8.
+    pub fn parse_process(&self) -> Result<Parsed, Exit> {
+        self.parse_os(std::env::args_os().skip(1))
+    }
+
+    fn parse_os(&self, arguments: impl Iterator<Item = OsString>) -> Result<Parsed, Exit> {
+        let text = |argument: OsString| {
+            argument.into_string().map_err(|argument| {
+                let shown = go_text::quote(&argument.to_string_lossy());
+                self.mistake(&format!("an argument is not UTF-8: {shown}"))
+            })
+        };
+        self.parse(arguments.map(text).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Parses the arguments behind the program's name.
@@ -105,12 +142,15 @@ impl Flags {
                 }
                 return Err(self.mistake(&format!("flag provided but not defined: -{name}")));
             };
-            let Some(value) = value.or_else(|| arguments.next()) else {
-                return Err(self.mistake(&format!("flag needs an argument: -{name}")));
+            let value = match (value, defined.kind) {
+                (None, Kind::Switch) => "true".to_owned(),
+                (value, _) => value
+                    .or_else(|| arguments.next())
+                    .ok_or_else(|| self.mistake(&format!("flag needs an argument: -{name}")))?,
             };
             if !defined.kind.accepts(&value) {
-                let quoted = go_text::quote(&value);
-                let text = format!("invalid value {quoted} for flag -{name}: parse error");
+                let (kind, quoted) = (defined.kind.adjective(), go_text::quote(&value));
+                let text = format!("invalid {kind}value {quoted} for flag -{name}: parse error");
                 return Err(self.mistake(&text));
             }
             parsed.values.insert(defined.name, value);
@@ -130,13 +170,15 @@ impl Flags {
         flags.sort_by_key(|flag| flag.name);
         for flag in flags {
             let default = match flag.kind {
-                _ if ["", "0", "0s"].contains(&flag.default.as_str()) => String::new(),
+                _ if ["", "0", "0s", "false"].contains(&flag.default.as_str()) => String::new(),
                 Kind::Text => format!(" (default {})", go_text::quote(&flag.default)),
-                Kind::Integer | Kind::Duration => format!(" (default {})", flag.default),
+                Kind::Integer | Kind::Number | Kind::Switch | Kind::Duration => {
+                    format!(" (default {})", flag.default)
+                }
             };
-            let kind = flag.kind.name();
+            let (name, kind, usage) = (flag.name, flag.kind.name(), flag.usage);
             // Writing to a string does not fail.
-            let _written = writeln!(text, "  -{} {kind}\n    \t{}{default}", flag.name, flag.usage);
+            let _written = writeln!(text, "  -{name}{kind}\n    \t{usage}{default}");
         }
         text
     }
@@ -157,16 +199,26 @@ impl Kind {
         match self {
             Self::Text => true,
             Self::Integer => value.parse::<i64>().is_ok(),
+            Self::Number => value.parse::<f64>().is_ok(),
+            Self::Switch => TRUE.contains(&value) || FALSE.contains(&value),
             Self::Duration => go_duration::parse(value).is_some(),
         }
     }
 
+    /// What the usage says behind the name.
     fn name(self) -> &'static str {
         match self {
-            Self::Text => "string",
-            Self::Integer => "int",
-            Self::Duration => "duration",
+            Self::Text => " string",
+            Self::Integer => " int",
+            Self::Number => " float",
+            Self::Switch => "",
+            Self::Duration => " duration",
         }
+    }
+
+    /// What a wrong value is called.
+    fn adjective(self) -> &'static str {
+        if self == Self::Switch { "boolean " } else { "" }
     }
 }
 
@@ -179,6 +231,16 @@ impl Parsed {
     /// Returns the value of an integer flag; 0 if there is no such flag.
     pub fn integer(&self, name: &str) -> i64 {
         self.text(name).parse().unwrap_or(0)
+    }
+
+    /// Returns the value of a number flag; 0 if there is no such flag.
+    pub fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().unwrap_or(0.0)
+    }
+
+    /// Returns whether a switch is on.
+    pub fn switch(&self, name: &str) -> bool {
+        TRUE.contains(&self.text(name))
     }
 
     /// Returns the value of a duration flag; negative ones are 0, as is that of no such flag.
@@ -197,6 +259,8 @@ mod tests {
             .text("addr", "localhost:1", "where")
             .integer("count", 1, "how many")
             .duration("sleep", Duration::ZERO, "pause")
+            .number("share", 0.1, "how much")
+            .switch("quiet", "say nothing")
     }
 
     fn parse(arguments: &[&str]) -> Result<Parsed, Exit> {
@@ -216,6 +280,31 @@ mod tests {
         assert_eq!(parsed.text("addr"), "localhost:1");
         assert_eq!(parsed.integer("count"), 7);
         assert_eq!(parsed.duration("sleep"), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_switch_takes_no_argument_of_its_own() {
+        for (arguments, is_on) in [
+            (&["-topic=a"][..], false),
+            (&["-quiet"], true),
+            (&["--quiet=T"], true),
+            (&["-quiet", "-quiet=false"], false),
+        ] {
+            assert_eq!(parse(arguments).expect("sound").switch("quiet"), is_on, "{arguments:?}");
+        }
+        let parsed = parse(&["-quiet", "false", "-topic=a"]).expect("sound");
+        assert!(parsed.switch("quiet") && parsed.text("topic").is_empty());
+        assert_eq!(parsed.rest, ["false", "-topic=a"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_that_is_not_utf_8_is_a_mistake() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let arguments = [OsString::from_vec(vec![b'a', 0xff])];
+        let exit = flags().parse_os(arguments.into_iter()).expect_err("a mistake");
+        assert_eq!(exit.code, 2);
+        assert!(exit.text.starts_with("an argument is not UTF-8: \"a\u{fffd}\"\n"), "{exit:?}");
     }
 
     #[test]
@@ -246,6 +335,8 @@ mod tests {
             (&["-topic"], "flag needs an argument: -topic"),
             (&["-count=many"], "invalid value \"many\" for flag -count: parse error"),
             (&["-sleep=5"], "invalid value \"5\" for flag -sleep: parse error"),
+            (&["-share=half"], "invalid value \"half\" for flag -share: parse error"),
+            (&["-quiet=no"], "invalid boolean value \"no\" for flag -quiet: parse error"),
             (&["---topic"], "bad flag syntax: ---topic"),
             (&["-=1"], "bad flag syntax: -=1"),
         ] {
@@ -264,6 +355,8 @@ mod tests {
                 "Usage of ./client:\n",
                 "  -addr string\n    \twhere (default \"localhost:1\")\n",
                 "  -count int\n    \thow many (default 1)\n",
+                "  -quiet\n    \tsay nothing\n",
+                "  -share float\n    \thow much (default 0.1)\n",
                 "  -sleep duration\n    \tpause\n",
                 "  -topic string\n    \ttopic name\n",
             );

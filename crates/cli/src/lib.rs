@@ -7,6 +7,13 @@
 pub mod client;
 pub mod flags;
 pub mod go_text;
+pub mod multi;
 pub mod output;
+pub mod program;
+pub mod proxy;
+pub mod publisher;
 pub mod subscriber;
+pub mod targets;
+pub mod topic;
 pub mod trace_text;
+pub mod tsv;

@@ -3,17 +3,19 @@
 
 use std::{path::Path, process::ExitCode};
 
-use cli::output;
+use cli::{output, program};
 
 /// Seen from the folder `keygen/`, where it is run.
 const FOLDER: &str = "../identity";
 
 fn main() -> ExitCode {
-    match identity::load_or_generate(Path::new(FOLDER)) {
-        Ok(identity) => {
-            output::line(&format!("Peer ID: {}", identity.peer_id()));
-            ExitCode::SUCCESS
+    program::run(&program::flags(), |_, _| async {
+        match identity::load_or_generate(Path::new(FOLDER)) {
+            Ok(identity) => match output::line(format!("Peer ID: {}", identity.peer_id())) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => output::unprinted(&error),
+            },
+            Err(error) => output::fatal(&format!("unable to ensure identity {error}")),
         }
-        Err(error) => output::fatal(&format!("unable to ensure identity {error}")),
-    }
+    })
 }

@@ -5,135 +5,141 @@ use std::{process::ExitCode, time::Duration};
 
 use api::go_duration;
 use cli::{
-    client::{Closed, Commands, Sidecar},
-    flags::{Exit, Flags, Parsed},
-    go_text, output,
-    subscriber::{Subscriber, unix_ns},
+    client::{Commands, ConnectError, Sidecar},
+    flags::{Flags, Parsed},
+    go_text, output, program,
+    publisher::{Publisher, Series},
+    subscriber::{Ended, Subscriber, read_all, unix_ns},
+    topic::required_topic,
 };
-use sha2::{Digest as _, Sha256};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// How long to wait for the node's word that it published the last message.
-const PUBLISHED_LIMIT: Duration = Duration::from_secs(5);
+use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    let parsed = match parse() {
-        Ok(parsed) => parsed,
-        Err(exit) => return output::exit(&exit),
-    };
-    if parsed.text("topic").is_empty() {
-        return output::fatal("-topic is required");
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(run(&parsed)),
-        Err(error) => output::fatal(&error.to_string()),
-    }
+    program::run(&flags(), |parsed, stop| async move {
+        match run(&parsed, &stop).await {
+            Ok(code) => code,
+            Err(problem) => output::fatal(&problem),
+        }
+    })
 }
 
-fn parse() -> Result<Parsed, Exit> {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    Flags::new(&program)
+fn flags() -> Flags {
+    program::flags()
         .text("addr", "localhost:33212", "sidecar gRPC address")
         .text("mode", "subscribe", "mode: subscribe or publish")
         .text("topic", "", "topic name")
         .text("msg", "", "message to publish; required when count is 1")
         .integer("count", 1, "number of messages to publish")
         .duration("sleep", Duration::ZERO, "pause after each publish (e.g. 500ms, 1s)")
-        .parse(arguments)
 }
 
-async fn run(parsed: &Parsed) -> ExitCode {
-    let address = parsed.text("addr");
-    let mode = parsed.text("mode");
-    output::note(&format!("Connecting to node at: {address}…"));
-    let connected = async { Sidecar::connect(address).await?.listen().await };
-    let commands = match connected.await {
-        Ok(commands) => commands,
-        Err(error) => return output::fatal(&format!("failed to connect to node {error}")),
-    };
-    match mode {
-        "subscribe" => subscribe(commands, parsed.text("topic")).await,
-        "publish" if parsed.integer("count") == 1 && parsed.text("msg").is_empty() => {
-            output::fatal("-msg is required in publish mode")
+/// Returns why there is nothing to run as an error.
+async fn run(parsed: &Parsed, stop: &CancellationToken) -> Result<ExitCode, String> {
+    let (topic, address) = (required_topic(parsed)?, parsed.text("addr"));
+    let connecting = || output::note(&format!("Connecting to node at: {address}…"));
+    match parsed.text("mode") {
+        "subscribe" => {
+            connecting();
+            subscribe(address, topic, stop).await
         }
-        "publish" => match publish(commands, parsed).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(Closed) => output::fatal("send publish: the node closed the stream"),
-        },
-        other => output::fatal(&format!("unknown mode {}", go_text::quote(other))),
+        "publish" => {
+            let count = count(parsed)?;
+            connecting();
+            let series = Series { topic, count, pause: parsed.duration("sleep"), poisson: false };
+            publish(address, series, parsed.text("msg"), stop).await
+        }
+        other => Err(format!("unknown mode {}", go_text::quote(other))),
     }
 }
 
-async fn subscribe(mut commands: Commands, topic: &str) -> ExitCode {
-    let signals = signal(SignalKind::interrupt())
-        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-    let (mut interrupt, mut terminate) = match signals {
-        Ok(signals) => signals,
-        Err(error) => return output::fatal(&error.to_string()),
-    };
+/// Returns how many messages are to be published.
+fn count(parsed: &Parsed) -> Result<u64, String> {
+    let count = u64::try_from(parsed.integer("count")).ok().filter(|count| *count > 0);
+    let count = count.ok_or("-count must be >= 1")?;
+    if count == 1 && parsed.text("msg").is_empty() {
+        return Err("-msg is required in publish mode".to_owned());
+    }
+    Ok(count)
+}
+
+/// Returns what was connected, or none if the program was told to end before.
+async fn connected<T>(
+    stop: &CancellationToken,
+    connect: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<Option<T>, String> {
+    match stop.run_until_cancelled(connect).await {
+        Some(Ok(stream)) => Ok(Some(stream)),
+        Some(Err(error)) => Err(format!("failed to connect to node {error} (-addr)")),
+        None => {
+            output::tell("\nshutting down…");
+            Ok(None)
+        }
+    }
+}
+
+async fn subscribe(
+    address: &str,
+    topic: &str,
+    stop: &CancellationToken,
+) -> Result<ExitCode, String> {
+    let open = async { Sidecar::connect(address).await?.listen().await };
+    let Some(mut commands) = connected(stop, open).await? else { return Ok(ExitCode::SUCCESS) };
     output::note(&format!("Trying to subscribe to topic {topic}…"));
-    if commands.subscribe(topic).await.is_err() {
-        return output::fatal("send subscribe: the node closed the stream");
-    }
-    let quoted = go_text::quote(topic);
-    output::line(&format!("Subscribed to topic {quoted}, waiting for messages…"));
-    let mut subscriber = Subscriber::default();
-    let why = loop {
-        tokio::select! {
-            response = commands.responses.message() => match response {
-                Ok(Some(response)) => subscriber.take(&response),
-                Ok(None) => break "Stream closed.".to_owned(),
-                Err(status) => {
-                    output::log(&format!("recv error: {status}"));
-                    break "Stream closed.".to_owned();
-                }
-            },
-            _ = interrupt.recv() => {
-                output::interrupted();
-                break "Context canceled.".to_owned();
-            }
-            _ = terminate.recv() => {
-                output::interrupted();
-                break "Context canceled.".to_owned();
-            }
-        }
-    };
-    output::log(&format!("{why} Total messages received: {}", subscriber.received));
-    ExitCode::SUCCESS
+    commands.subscribe(topic).await.map_err(|closed| format!("send subscribe: {closed}"))?;
+    Ok(receive(&mut commands, topic, stop).await)
 }
 
-async fn publish(commands: Commands, parsed: &Parsed) -> Result<(), Closed> {
-    let (topic, count) = (parsed.text("topic"), parsed.integer("count"));
-    let mut last = String::new();
-    for index in 1..=count {
-        let payload = payload(unix_ns(), index, count, parsed.text("msg"));
-        let took = commands.publish(topic, payload.clone().into_bytes()).await?;
-        output::line(&format!(
-            "Published {} to {} (took {})",
-            go_text::quote(&payload),
-            go_text::quote(topic),
-            go_duration::written(took),
-        ));
-        last = payload;
-        if !parsed.duration("sleep").is_zero() {
-            tokio::time::sleep(parsed.duration("sleep")).await;
+async fn receive(commands: &mut Commands, topic: &str, stop: &CancellationToken) -> ExitCode {
+    let quoted = go_text::quote(topic);
+    output::tell(&format!("Subscribed to topic {quoted}, waiting for messages…"));
+    let mut subscriber = Subscriber::default();
+    let ended = read_all(commands, stop, |response| subscriber.take(response)).await;
+    let (code, why) = match ended {
+        Ended::Stopped => {
+            output::tell("\nshutting down…");
+            (ExitCode::SUCCESS, "Context canceled.")
         }
+        Ended::Closed => (ExitCode::SUCCESS, "Stream closed."),
+        Ended::Failed(reason) => {
+            output::log(format!("recv error: {reason}"));
+            (ExitCode::FAILURE, "Stream closed.")
+        }
+        Ended::Unwritable(error) => return output::unprinted(&error),
+    };
+    output::log(format!("{why} Total messages received: {}", subscriber.received));
+    code
+}
+
+async fn publish(
+    address: &str,
+    series: Series<'_>,
+    message: &str,
+    stop: &CancellationToken,
+) -> Result<ExitCode, String> {
+    let open = Publisher::open(address);
+    let Some(publisher) = connected(stop, open).await? else { return Ok(ExitCode::SUCCESS) };
+    let topic = go_text::quote(series.topic);
+    let payload = |number| payload(unix_ns(), number, series.count, message).into_bytes();
+    let published = publisher.publish_all(series, stop, payload, |payload, took| {
+        let text = go_text::quote(&String::from_utf8_lossy(payload));
+        let took = go_duration::written(took);
+        // Who does not want to read that wants the messages published all the same.
+        output::tell(&format!("Published {text} to {topic} (took {took})"));
+        Ok(())
+    });
+    published.await.map_err(|error| format!("send publish: {error}"))?;
+    if stop.is_cancelled() {
+        output::tell("\nshutting down…");
     }
-    if count > 0 {
-        let id = hex::encode(Sha256::digest(last));
-        commands.finish(&id, PUBLISHED_LIMIT).await;
-    }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Returns what is published: the message as given when it is one, else a numbered line.
-fn payload(now_unix_ns: u128, index: i64, count: i64, message: &str) -> String {
+fn payload(now_unix_ns: u128, number: u64, count: u64, message: &str) -> String {
     if count == 1 {
         return format!("[{now_unix_ns} {}] {message}", message.len());
     }
-    format!("[{now_unix_ns} 8] {index} - {:08x} XXX", rand::random::<u32>())
+    format!("[{now_unix_ns} 8] {number} - {:08x} XXX", rand::random::<u32>())
 }
 
 #[cfg(test)]

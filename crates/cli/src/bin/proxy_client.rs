@@ -1,0 +1,146 @@
+//! Subscribes a topic at a proxy, prints what is delivered, and publishes some messages.
+#![forbid(unsafe_code)]
+
+use std::{process::ExitCode, time::Duration};
+
+use cli::{
+    client::check_address,
+    flags::{Flags, Parsed},
+    output, program,
+    proxy::{Delivered, Deliveries, Rest},
+    topic::required_topic,
+};
+use rand::seq::IndexedRandom as _;
+
+/// How long deliveries are waited for after the last publish.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What is published, with the time behind it.
+const WORDS: [&str; 9] =
+    ["hello", "ping", "update", "broadcast", "status", "message", "event", "data", "note"];
+
+fn main() -> ExitCode {
+    program::run(&flags(), |parsed, stop| async move {
+        let Some(result) = stop.run_until_cancelled(run(&parsed)).await else {
+            output::log("[INTERRUPTED] shutting down...");
+            return ExitCode::SUCCESS;
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => output::fatal(&problem),
+        }
+    })
+}
+
+fn flags() -> Flags {
+    program::flags()
+        .text("topic", "demo", "topic name")
+        .number("threshold", 0.1, "share of the nodes that must have a message: 0.0 to 1.0")
+        .switch("subscribeOnly", "only subscribe and receive messages")
+        .integer("count", 5, "number of messages to publish")
+        .duration("delay", Duration::from_secs(2), "pause between two messages")
+        .text("proxy", "localhost:50051", "proxy gRPC address")
+        .text("rest", "http://localhost:8081", "proxy REST base URL")
+}
+
+/// What is to be done.
+struct Work<'a> {
+    client: String,
+    topic: &'a str,
+    /// None to only subscribe.
+    count: Option<i64>,
+    delay: Duration,
+    rest: Rest,
+}
+
+async fn run(parsed: &Parsed) -> Result<(), String> {
+    let topic = required_topic(parsed)?;
+    let threshold = parsed.number("threshold");
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(format!("-threshold must be between 0 and 1, and is {threshold}"));
+    }
+    let count = (!parsed.switch("subscribeOnly")).then(|| parsed.integer("count"));
+    if count.is_some_and(|count| count < 1) {
+        return Err("-count must be >= 1".to_owned());
+    }
+    let address = parsed.text("proxy");
+    check_address(address).map_err(|error| format!("-proxy: {error}"))?;
+    let rest = Rest::new(parsed.text("rest")).map_err(|error| format!("-rest: {error}"))?;
+    let client = format!("client_{:08x}", rand::random::<u32>());
+
+    output::log(format!("[INFO] Client ID: {client} | Topic: {topic} | Threshold: {threshold:.2}"));
+    output::log(format!("[INFO] Proxy: {address} (gRPC) | {} (REST)", parsed.text("rest")));
+    let subscribed = rest.subscribe(&client, topic, threshold).await;
+    subscribed.map_err(|error| format!("subscribe error: {error} (-rest)"))?;
+    let deliveries = Deliveries::open(address, &client).await;
+    let deliveries = deliveries.map_err(|error| format!("stream error: {error} (-proxy)"))?;
+    let work = Work { client, topic, count, delay: parsed.duration("delay"), rest };
+    tokio::select! {
+        received = receive(deliveries) => received,
+        published = work.publish() => published,
+    }
+}
+
+/// Prints what is delivered until the stream ends.
+async fn receive(mut deliveries: Deliveries) -> Result<(), String> {
+    loop {
+        match deliveries.next().await {
+            Ok(Some(Delivered::Message { topic, payload })) => {
+                let head = format!("[RECEIVED] Topic: {topic} | Message: ");
+                output::log([head.as_bytes(), &output::for_stderr(&payload)].concat());
+            }
+            Ok(Some(Delivered::Lost(messages))) => output::log(format!(
+                "[LOST] {messages} messages were given up because this client reads too slowly"
+            )),
+            Ok(None) => {
+                output::log("[CLOSED] gRPC stream closed by server");
+                return Ok(());
+            }
+            Err(reason) => return Err(format!("[ERROR] stream receive: {reason}")),
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Publishes, and gives the deliveries time to come. Without a count it never ends.
+    async fn publish(&self) -> Result<(), String> {
+        let Some(count) = self.count else { return std::future::pending().await };
+        let mut failed = 0;
+        for number in 1..=count {
+            let message = message();
+            output::log(format!("[PUBLISH] Message: {message}"));
+            if let Err(error) = self.rest.publish(&self.client, self.topic, &message).await {
+                output::log(format!("[ERROR] publish failed: {error}"));
+                failed += 1;
+            }
+            if number < count {
+                tokio::time::sleep(self.delay).await;
+            }
+        }
+        tokio::time::sleep(GRACE).await;
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(format!("{failed} of {count} messages were not published"))
+        }
+    }
+}
+
+fn message() -> String {
+    let word = WORDS.choose(&mut rand::rng()).copied().unwrap_or_default();
+    format!("{word} @ {}", jiff::Zoned::now().strftime("%H:%M:%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_word_and_the_time() {
+        let message = message();
+        let (word, time) = message.split_once(" @ ").expect("both");
+        assert!(WORDS.contains(&word), "{message}");
+        assert_eq!(time.bytes().filter(|byte| *byte == b':').count(), 2, "{message}");
+        assert_eq!(time.len(), 8, "{message}");
+    }
+}

@@ -1,0 +1,81 @@
+//! A client as a program: its flags, its runtime, and how it is ended.
+
+use std::{process::ExitCode, time::Duration};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    flags::{Flags, Parsed},
+    go_text, output,
+};
+
+/// How long a program that was told to end may take to do it.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a shell calls a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// Returns the flags of this process, without any yet.
+pub fn flags() -> Flags {
+    let program = std::env::args_os().next().unwrap_or_default();
+    Flags::new(&program.to_string_lossy())
+}
+
+/// Runs a program: `main` is given its flags and a token that is cancelled by Ctrl-C or SIGTERM.
+///
+/// A second signal ends the program at once, and so does a reader that takes nothing while the
+/// program tries to end.
+pub fn run<F: Future<Output = ExitCode>>(
+    flags: &Flags,
+    main: impl FnOnce(Parsed, CancellationToken) -> F,
+) -> ExitCode {
+    let parsed = match flags.parse_process() {
+        Ok(parsed) => parsed,
+        Err(exit) => return output::exit(&exit),
+    };
+    if let Some(first) = parsed.rest.first() {
+        let first = go_text::quote(first);
+        output::note(&format!("ignored: {first} and what follows; flags are -name=value"));
+    }
+    // The signals are to be heard while something else waits, on a machine with one CPU too.
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fatal(&format!("cannot start: {error}")),
+    };
+    let code = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        match signals() {
+            Ok((interrupt, terminate)) => {
+                tokio::spawn(watch(interrupt, terminate, stop.clone()));
+                main(parsed, stop).await
+            }
+            Err(error) => output::fatal(&format!("cannot watch for signals: {error}")),
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+fn signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+}
+
+async fn watch(mut interrupt: Signal, mut terminate: Signal, stop: CancellationToken) {
+    next(&mut interrupt, &mut terminate).await;
+    stop.cancel();
+    let again = next(&mut interrupt, &mut terminate);
+    let _late = tokio::time::timeout(END_LIMIT, again).await;
+    std::process::exit(INTERRUPTED);
+}
+
+async fn next(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

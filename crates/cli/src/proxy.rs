@@ -1,0 +1,287 @@
+//! A client of a proxy: REST to subscribe and publish, a gRPC stream of deliveries.
+
+use std::time::Duration;
+
+use api::{
+    Delivery, DeliveryHead,
+    proxy::{ProxyMessage, proxy_stream_client::ProxyStreamClient},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::client::{ConnectError, connect, root_cause, status_text};
+
+/// How long a connection may take to stand.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer that are shown.
+const BODY_BYTES_MAX: usize = 500;
+
+/// The REST API of a proxy.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    base: String,
+    client: reqwest::Client,
+}
+
+/// Why the REST API did not do what was asked.
+#[derive(Debug, Error)]
+pub enum RestError {
+    /// No address at all.
+    #[error(
+        "{base:?} is no base URL: {reason}; http://HOST:PORT is expected, such as http://localhost:8081"
+    )]
+    Base {
+        /// What was given.
+        base: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there.
+    #[error(
+        "{url}: {reason}; check that a proxy runs there and that the port is that of its REST API"
+    )]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The proxy refuses.
+    #[error("{url}: {status}: {body}")]
+    Refused {
+        /// Where.
+        url: String,
+        /// Code and text.
+        status: String,
+        /// What it says.
+        body: String,
+    },
+}
+
+impl Rest {
+    /// Speaks to the proxy at `base`, such as `http://localhost:8081`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RestError::Base`] if that is no URL of HTTP.
+    pub fn new(base: &str) -> Result<Self, RestError> {
+        let wrong = |reason: String| RestError::Base { base: base.to_owned(), reason };
+        let url = reqwest::Url::parse(base).map_err(|error| wrong(error.to_string()))?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(wrong(format!("the scheme is {}", url.scheme())));
+        }
+        let mut builder =
+            reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).timeout(ANSWER_LIMIT);
+        if is_here(&url) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| wrong(root_cause(&error)))?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
+    }
+
+    /// Subscribes a topic for a client; a threshold of 0 is the proxy's default.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RestError`] if nobody answers or the proxy refuses.
+    pub async fn subscribe(
+        &self,
+        client_id: &str,
+        topic: &str,
+        threshold: f64,
+    ) -> Result<(), RestError> {
+        let body = json!({"client_id": client_id, "topic": topic, "threshold": threshold});
+        self.post("/api/v1/subscribe", &body).await
+    }
+
+    /// Publishes a text.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RestError`] if nobody answers or the proxy refuses.
+    pub async fn publish(
+        &self,
+        client_id: &str,
+        topic: &str,
+        message: &str,
+    ) -> Result<(), RestError> {
+        let body = json!({"client_id": client_id, "topic": topic, "message": message});
+        self.post("/api/v1/publish", &body).await
+    }
+
+    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<(), RestError> {
+        let url = format!("{}{path}", self.base);
+        let request = self.client.post(&url).header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await.map_err(|error| {
+            let reason = root_cause(&error);
+            RestError::Unreachable { url: url.clone(), reason }
+        })?;
+        let status = answer.status();
+        if status == reqwest::StatusCode::OK {
+            return Ok(());
+        }
+        let body = answer.text().await.unwrap_or_default();
+        let end = body.floor_char_boundary(BODY_BYTES_MAX);
+        Err(RestError::Refused { url, status: status.to_string(), body: body[..end].to_owned() })
+    }
+}
+
+/// Whether a URL names this machine: no proxy of the environment stands before that.
+fn is_here(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The stream of what a client subscribed.
+#[derive(Debug)]
+pub struct Deliveries {
+    responses: Streaming<ProxyMessage>,
+    /// The stream lives as long as this does.
+    _requests: mpsc::Sender<ProxyMessage>,
+}
+
+/// What comes on the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// A message.
+    Message {
+        /// Its topic.
+        topic: String,
+        /// Its payload.
+        payload: Bytes,
+    },
+    /// So many messages were given up because this client reads too slowly.
+    Lost(u64),
+}
+
+impl Deliveries {
+    /// Opens the stream of `client_id` at a proxy's gRPC API, `host:port`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConnectError`] if nobody answers there or the proxy refuses.
+    pub async fn open(address: &str, client_id: &str) -> Result<Self, ConnectError> {
+        let channel = connect(address, "proxy").await?;
+        let mut client = ProxyStreamClient::new(channel).max_decoding_message_size(usize::MAX);
+        let (requests, sent) = mpsc::channel(1);
+        let client_id = client_id.to_owned();
+        // There is room for one, and nobody else sends.
+        let _first = requests.try_send(ProxyMessage { client_id, ..ProxyMessage::default() });
+        let stream = client.client_stream(ReceiverStream::new(sent)).await;
+        let refused = |status: Status| ConnectError::Refused {
+            address: address.to_owned(),
+            reason: status_text(&status),
+        };
+        Ok(Self { responses: stream.map_err(refused)?.into_inner(), _requests: requests })
+    }
+
+    /// Returns what comes next; none when the proxy closed the stream.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is known of it when the stream breaks.
+    pub async fn next(&mut self) -> Result<Option<Delivered>, String> {
+        let next = self.responses.message().await;
+        Ok(next.map_err(|status| status_text(&status))?.map(Delivered::from))
+    }
+}
+
+#[derive(Deserialize)]
+struct LostFrame {
+    lost: Lost,
+}
+
+#[derive(Deserialize)]
+struct Lost {
+    messages: u64,
+}
+
+impl From<ProxyMessage> for Delivered {
+    /// Unwraps a delivery. What is not wrapped is the payload itself: proxies before the JSON sent it
+    /// bare.
+    fn from(message: ProxyMessage) -> Self {
+        let ProxyMessage { topic, message, r#type, .. } = message;
+        if r#type == "lost"
+            && let Ok(LostFrame { lost }) = serde_json::from_slice(&message)
+        {
+            return Self::Lost(lost.messages);
+        }
+        let is_wrapped =
+            DeliveryHead::from_json(&message).is_ok_and(|head| head.payload_bytes.is_some());
+        let delivery = is_wrapped.then(|| Delivery::from_json(&message)).and_then(Result::ok);
+        let payload = delivery.map_or(message, |delivery| delivery.message);
+        Self::Message { topic, payload }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(message: impl Into<Bytes>, kind: &str) -> Delivered {
+        let (topic, r#type) = ("t".to_owned(), kind.to_owned());
+        ProxyMessage { topic, message: message.into(), r#type, ..ProxyMessage::default() }.into()
+    }
+
+    fn payload(payload: &'static [u8]) -> Delivered {
+        Delivered::Message { topic: "t".to_owned(), payload: payload.into() }
+    }
+
+    #[test]
+    fn a_wrapped_payload_is_unwrapped_and_anything_else_is_the_payload() {
+        let delivery = Delivery {
+            source_node_id: String::new(),
+            upstream_peer_id: String::new(),
+            topic: "t".to_owned(),
+            message_id: "00".repeat(32),
+            message: Bytes::from_static(b"\xffpayload"),
+        };
+        assert_eq!(frame(delivery.to_json(), "message"), payload(b"\xffpayload"));
+        assert_eq!(frame(delivery.to_json(), ""), payload(b"\xffpayload"));
+        for bare in [&b"hello"[..], b"\xff", b"", b"{}", br#"{"message":"aGk="}"#] {
+            assert_eq!(frame(bare, "message"), payload(bare));
+        }
+    }
+
+    #[test]
+    fn a_frame_of_losses_tells_how_many() {
+        assert_eq!(frame(r#"{"lost":{"messages":3}}"#, "lost"), Delivered::Lost(3));
+        assert_eq!(frame("lost", "lost"), payload(b"lost"));
+    }
+
+    #[test]
+    fn a_base_is_a_url_of_http() {
+        for base in ["http://localhost:8081", "https://proxy.example/", "http://[::1]:1"] {
+            Rest::new(base).expect(base);
+        }
+        for (base, reason) in
+            [("localhost:8081", "the scheme is localhost"), ("", "relative"), ("ftp://a", "ftp")]
+        {
+            let error = Rest::new(base).expect_err(base).to_string();
+            assert!(error.contains(reason) && error.contains("http://HOST:PORT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_here() {
+        for (url, expected) in [
+            ("http://localhost:1", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:1", true),
+            ("http://proxy.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(is_here(&reqwest::Url::parse(url).expect("a URL")), expected, "{url}");
+        }
+    }
+}
