@@ -1,8 +1,42 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean
+.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client
 
 CARGO ?= cargo
+# The profile that the programs are built with; `dev` takes a fraction of the time.
+PROFILE ?= release
+# Where cargo puts them.
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))
+MUMP2P ?= $(BUILT)/mump2p
+
+# Words behind these three are theirs, and no targets: whatever a topic is called, nothing else runs.
+# With any other first target a word that is none fails.
+WORDS_ARE_ARGUMENTS := $(filter subscribe publish dashboard,$(firstword $(MAKECMDGOALS)))
+ifneq ($(WORDS_ARE_ARGUMENTS),)
+
+MAKEFLAGS += --no-print-directory --silent
+export ARGUMENTS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+export CLIENT := ./grpc_p2p_client/p2p-client
+export MUMP2P
+export PROXY_BASE := $(proxy-base)
+export NODE_BASE := $(node-base)
+
+subscribe: ## subscribe to p2p topic: make subscribe <addr> <topic>
+	@[ $(words $(ARGUMENTS)) -lt 2 ] || $(MAKE) build generate-identity
+	@sh script/make-client.sh subscribe
+
+publish: ## publish message to p2p topic: make publish <addr> <topic> <message|random> [count] [sleep]
+	@[ $(words $(ARGUMENTS)) -lt 3 ] || $(MAKE) build generate-identity
+	@sh script/make-client.sh publish
+
+dashboard: ## Show network health dashboard: make dashboard [local|remote] [proxy-base=URL] [node-base=URL]
+	@[ -x "$(firstword $(MUMP2P))" ] || command -v "$(firstword $(MUMP2P))" >/dev/null || $(MAKE) build
+	@sh script/make-client.sh dashboard
+
+.DEFAULT: ; @:
+
+else
+
 # Executions of each fuzz target, and the seconds after which it stops all the same.
 FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
@@ -15,7 +49,12 @@ MIRI_TESTS = pool::a_decoded systematic::a_fragment batch::a_batch_of_unit
 CROSS_CASES ?= 16
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-19s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-30s\033[0m %s\n", $$1, $$2}'
+	@echo
+	@echo "Direct binary usage (recommended):"
+	@echo "  ./grpc_p2p_client/p2p-client -mode=subscribe -topic=mytopic -addr=127.0.0.1:33221"
+	@echo "  ./grpc_p2p_client/p2p-client -mode=publish -topic=mytopic -msg='Hello World' -addr=127.0.0.1:33222"
+	@echo "  ./grpc_p2p_client/p2p-client -mode=publish -topic=mytopic -addr=127.0.0.1:33222 -count=10 -sleep=1s"
 
 up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
@@ -25,10 +64,24 @@ up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C 
 test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
 	@sh script/test.sh
 
-build: ## Build the clients to where the guide runs them
-	$(CARGO) build --release --package cli
-	install -D target/release/p2p-client grpc_p2p_client/p2p-client
-	install -D target/release/keygen keygen/keygen
+build: ## Build all programs, the clients to where the guide runs them (PROFILE=dev: quickly)
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	install -D $(BUILT)/p2p-client grpc_p2p_client/p2p-client
+	install -D $(BUILT)/p2p-multi-publish grpc_p2p_client/p2p-multi-publish
+	install -D $(BUILT)/p2p-multi-subscribe grpc_p2p_client/p2p-multi-subscribe
+	install -D $(BUILT)/proxy-client grpc_proxy_client/proxy-client
+	ln -sf proxy-client grpc_proxy_client/proxy_client
+	install -D $(BUILT)/keygen keygen/keygen
+	@echo "All clients built successfully"
+
+generate-identity: ## Generate P2P identity (if missing)
+	@if [ -f identity/p2p.key ]; then \
+		echo "P2P identity already exists at ./identity/p2p.key"; \
+	else \
+		[ -x keygen/keygen ] || $(MAKE) --no-print-directory build || exit; \
+		echo "Generating new P2P identity..."; \
+		cd keygen && ./keygen; \
+	fi
 
 lint: ## Format check and lints
 	$(CARGO) fmt --all --check
@@ -60,6 +113,11 @@ interop: ## Test mode gossipsub with peers by go-libp2p and js-libp2p (needs Go 
 	cd testing/interop/js && npm ci --no-progress --loglevel=error
 	$(CARGO) build --workspace --quiet
 	$(CARGO) test --workspace --quiet --test peers -- --ignored
+
+go-client: ## Make a Go client of the proto files as the guide does, and test it (needs Go and protoc)
+	@sh testing/go-client/generate.sh
+	$(CARGO) build --workspace --quiet
+	$(CARGO) test --workspace --quiet --test go_client -- --ignored
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.
@@ -106,4 +164,8 @@ bench-coding-check: ## Format check and lints of the coding benchmark, a workspa
 
 clean: ## Remove what was built
 	$(CARGO) clean
-	rm -f grpc_p2p_client/p2p-client keygen/keygen
+	rm -f grpc_p2p_client/p2p-client grpc_p2p_client/p2p-multi-publish grpc_p2p_client/p2p-multi-subscribe
+	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen
+	rm -rf testing/go-client/gen testing/go-client/bin
+
+endif

@@ -67,7 +67,7 @@ pub enum ConnectError {
         server: &'static str,
     },
     /// Somebody answers and opens no stream.
-    #[error("{address} refuses the stream: {reason}")]
+    #[error("{address} refuses the stream: {reason}; check that the port is that of a gRPC API")]
     Refused {
         /// Where.
         address: String,

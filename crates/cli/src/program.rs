@@ -1,6 +1,6 @@
 //! A client as a program: its flags, its runtime, and how it is ended.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, thread, time::Duration};
 
 use tokio::{
     runtime::Builder,
@@ -41,36 +41,35 @@ pub fn run<F: Future<Output = ExitCode>>(
         let first = go_text::quote(first);
         output::note(&format!("ignored: {first} and what follows; flags are -name=value"));
     }
-    // The signals are to be heard while something else waits, on a machine with one CPU too.
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = match runtime {
+    let stop = CancellationToken::new();
+    let ready = watch_signals(stop.clone())
+        .and_then(|()| Builder::new_multi_thread().worker_threads(2).enable_all().build());
+    let runtime = match ready {
         Ok(runtime) => runtime,
         Err(error) => return output::fatal(&format!("cannot start: {error}")),
     };
-    let code = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        match signals() {
-            Ok((interrupt, terminate)) => {
-                tokio::spawn(watch(interrupt, terminate, stop.clone()));
-                main(parsed, stop).await
-            }
-            Err(error) => output::fatal(&format!("cannot watch for signals: {error}")),
-        }
-    });
+    let code = runtime.block_on(main(parsed, stop));
+    // What still waits for a reader is not waited for.
     runtime.shutdown_background();
     code
 }
 
-fn signals() -> std::io::Result<(Signal, Signal)> {
-    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
-}
-
-async fn watch(mut interrupt: Signal, mut terminate: Signal, stop: CancellationToken) {
-    next(&mut interrupt, &mut terminate).await;
-    stop.cancel();
-    let again = next(&mut interrupt, &mut terminate);
-    let _late = tokio::time::timeout(END_LIMIT, again).await;
-    std::process::exit(INTERRUPTED);
+/// Watches for signals from now on, on a thread of its own: they are to be heard even when every
+/// other thread waits for a reader of stdout.
+fn watch_signals(stop: CancellationToken) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _within = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let watch = async move {
+        next(&mut interrupt, &mut terminate).await;
+        stop.cancel();
+        let again = next(&mut interrupt, &mut terminate);
+        let _late = tokio::time::timeout(END_LIMIT, again).await;
+        std::process::exit(INTERRUPTED);
+    };
+    thread::Builder::new().spawn(move || runtime.block_on(watch)).map(drop)
 }
 
 async fn next(interrupt: &mut Signal, terminate: &mut Signal) {

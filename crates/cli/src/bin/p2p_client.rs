@@ -120,14 +120,14 @@ async fn publish(
     let Some(publisher) = connected(stop, open).await? else { return Ok(ExitCode::SUCCESS) };
     let topic = go_text::quote(series.topic);
     let payload = |number| payload(unix_ns(), number, series.count, message).into_bytes();
-    let published = publisher.publish_all(series, stop, payload, |payload, took| {
+    let sending = publisher.publish_all(series, stop, payload, |payload, took| {
         let text = go_text::quote(&String::from_utf8_lossy(payload));
         let took = go_duration::written(took);
         // Who does not want to read that wants the messages published all the same.
         output::tell(&format!("Published {text} to {topic} (took {took})"));
         Ok(())
     });
-    published.await.map_err(|error| format!("send publish: {error}"))?;
+    sending.await.map_err(|error| format!("send publish: {error}"))?;
     if stop.is_cancelled() {
         output::tell("\nshutting down…");
     }

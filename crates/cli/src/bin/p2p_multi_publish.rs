@@ -89,13 +89,13 @@ async fn publish(
     let Work { count, pause, poisson, .. } = *work;
     let series = Series { topic: &work.topic, count, pause, poisson };
     let payload = |_number| payload(&address, work.data_bytes);
-    let published = publisher.publish_all(series, &stop, payload, |payload, took| {
+    let sending = publisher.publish_all(series, &stop, payload, |payload, took| {
         let (bytes, took) = (payload.len(), go_duration::written(took));
         output::tell(&format!("[{address}] published {bytes} bytes to {topic} (took {took})"));
         let hash = hex::encode(Sha256::digest(payload));
         work.sent.record(&[&address, &bytes.to_string(), &hash])
     });
-    Ok(published.await?)
+    Ok(sending.await?)
 }
 
 /// Returns random bytes in hexadecimal digits, about `data_bytes` of these, behind who sends them.
