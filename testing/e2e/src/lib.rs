@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod node_process;
+pub mod program_process;
 pub mod proxy_process;
 pub mod reader;
 

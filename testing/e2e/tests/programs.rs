@@ -1,77 +1,14 @@
 //! The programs as a user runs them: p2p-client, keygen, devnet.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-};
+use std::{net::TcpListener, process::Command};
 
 use e2e::{
-    LIMIT,
     node_process::{NodeCommand, cluster, until},
     payload, program,
+    program_process::Program,
     reader::Reader,
 };
 use serde_json::Value;
-
-/// A program whose lines are read as they come; ended when dropped.
-struct Program {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Program {
-    fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::run(Command::new(program(name)).args(arguments))
-    }
-
-    fn run(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the program runs");
-        let stdout = child.stdout.take().expect("piped");
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// Returns the first line with `text` in it.
-    fn line_with(&self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(LIMIT);
-            let line = line.unwrap_or_else(|_| panic!("no line with {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().expect("kill runs").success());
-    }
-
-    async fn ended(&mut self) -> std::process::ExitStatus {
-        until("the program has ended", || self.child.try_wait().expect("a child of ours")).await
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_publishes_and_exits_at_once_and_the_client_that_subscribed_prints_it() {
@@ -211,7 +148,7 @@ async fn devnet_keeps_identities_where_it_is_told_and_is_quiet_when_told() {
     };
     quiet.signal("-INT");
     assert!(quiet.ended().await.success());
-    let printed: Vec<String> = quiet.lines.iter().collect();
+    let printed: Vec<String> = quiet.rest().collect();
     assert!(printed.is_empty(), "{printed:?}");
 
     let again = Program::run(Command::new(program("devnet")).args(arguments).arg("--json"));
