@@ -58,13 +58,13 @@ _identity_make() {
         (cd identity && cargo run --quiet --manifest-path ../Cargo.toml --package cli --bin keygen >/dev/null)
         return
     fi
-    if command -v docker >/dev/null; then
+    if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
         _identity_say INFO "Using the node image $_identity_image..."
         _identity_say INFO "Generating P2P keypair..."
         _identity_by_node
         return
     fi
-    _identity_say ERROR "Nothing here makes a keypair: put keygen on the PATH, or install Rust (https://rustup.rs) and run this in a checkout, or install Docker"
+    _identity_say ERROR "Nothing here makes a keypair: put keygen on the PATH, or install Rust (https://rustup.rs) and run this in a checkout, or install and start Docker"
     return 1
 }
 
