@@ -84,6 +84,13 @@ else
     skip "other GossipSubs" "Go or npm is missing"
 fi
 
+# The proto files as a user of Go takes them.
+if command -v go >/dev/null && command -v protoc >/dev/null; then
+    step "Go client" make --no-print-directory go-client
+else
+    skip "Go client" "Go or protoc is missing; apt-get install golang protobuf-compiler"
+fi
+
 # Last, so that the tests' own summary is near the end.
 step tests make --no-print-directory unit
 

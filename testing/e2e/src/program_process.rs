@@ -1,7 +1,7 @@
 //! Any program as a process.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
 };
@@ -21,23 +21,24 @@ impl Program {
         Self::run(Command::new(program(name)).args(arguments))
     }
 
-    /// Starts any program.
+    /// Starts any program; what it prints on stdout is read.
     pub fn run(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the program runs");
-        let stdout = child.stdout.take().expect("piped");
+        Self::spawn(command.stderr(Stdio::inherit()))
+    }
+
+    /// Starts a program of the workspace; what it prints on stderr is read as well.
+    pub fn talkative(name: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(program(name)).args(arguments).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program runs");
         let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        if let Some(stderr) = child.stderr.take() {
+            forward(stderr, sender.clone());
+        }
+        forward(child.stdout.take().expect("piped"), sender);
         Self { child, lines }
     }
 
@@ -74,4 +75,15 @@ impl Drop for Program {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+/// Reads lines on a thread of its own.
+fn forward(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
 }

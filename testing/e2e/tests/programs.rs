@@ -148,7 +148,7 @@ async fn devnet_keeps_identities_where_it_is_told_and_is_quiet_when_told() {
     };
     quiet.signal("-INT");
     assert!(quiet.ended().await.success());
-    let printed: Vec<String> = quiet.rest().collect();
+    let printed = quiet.rest();
     assert!(printed.is_empty(), "{printed:?}");
 
     let again = Program::run(Command::new(program("devnet")).args(arguments).arg("--json"));

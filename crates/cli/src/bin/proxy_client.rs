@@ -10,7 +10,6 @@ use cli::{
     proxy::{Delivered, Deliveries, Rest},
     topic::required_topic,
 };
-use rand::seq::IndexedRandom as _;
 
 /// How long deliveries are waited for after the last publish.
 const GRACE: Duration = Duration::from_secs(3);
@@ -74,6 +73,7 @@ async fn run(parsed: &Parsed) -> Result<(), String> {
     subscribed.map_err(|error| format!("subscribe error: {error} (-rest)"))?;
     let deliveries = Deliveries::open(address, &client).await;
     let deliveries = deliveries.map_err(|error| format!("stream error: {error} (-proxy)"))?;
+    output::log("[INFO] Subscribed, waiting for messages");
     let work = Work { client, topic, count, delay: parsed.duration("delay"), rest };
     tokio::select! {
         received = receive(deliveries) => received,
@@ -106,8 +106,9 @@ impl Work<'_> {
     async fn publish(&self) -> Result<(), String> {
         let Some(count) = self.count else { return std::future::pending().await };
         let mut failed = 0;
+        let begin = rand::random::<u16>();
         for number in 1..=count {
-            let message = message();
+            let message = message(usize::from(begin).wrapping_add(number as usize));
             output::log(format!("[PUBLISH] Message: {message}"));
             if let Err(error) = self.rest.publish(&self.client, self.topic, &message).await {
                 output::log(format!("[ERROR] publish failed: {error}"));
@@ -126,9 +127,10 @@ impl Work<'_> {
     }
 }
 
-fn message() -> String {
-    let word = WORDS.choose(&mut rand::rng()).copied().unwrap_or_default();
-    format!("{word} @ {}", jiff::Zoned::now().strftime("%H:%M:%S"))
+/// Returns a message: a word and the time. Numbers that follow each other give different ones, which a
+/// proxy would not take for one message published again.
+fn message(number: usize) -> String {
+    format!("{} @ {}", WORDS[number % WORDS.len()], jiff::Zoned::now().strftime("%H:%M:%S"))
 }
 
 #[cfg(test)]
@@ -136,11 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_a_word_and_the_time() {
-        let message = message();
+    fn a_message_is_a_word_and_the_time_and_the_next_is_another() {
+        let message = message(17);
         let (word, time) = message.split_once(" @ ").expect("both");
-        assert!(WORDS.contains(&word), "{message}");
+        assert_eq!(word, WORDS[8], "{message}");
         assert_eq!(time.bytes().filter(|byte| *byte == b':').count(), 2, "{message}");
         assert_eq!(time.len(), 8, "{message}");
+        assert!(super::message(18).starts_with(WORDS[0]));
     }
 }
