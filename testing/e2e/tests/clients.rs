@@ -38,8 +38,9 @@ impl Folder {
 
     /// Writes the addresses of nodes to a file.
     fn targets(&self, nodes: &[NodeProcess]) -> String {
-        let lines = nodes.iter().map(|node| format!("{}\n", node.sidecar)).collect::<String>();
-        fs::write(self.path("ips.tsv"), format!("# nodes\n\n{lines}")).expect("written");
+        let lines = nodes.iter().map(|node| node.sidecar.to_string()).collect::<Vec<_>>();
+        let content = format!("# nodes\n\n{}\n", lines.join("\n"));
+        fs::write(self.path("ips.tsv"), content).expect("written");
         self.text("ips.tsv")
     }
 }
@@ -360,6 +361,6 @@ async fn a_proxy_that_refuses_a_subscription_is_quoted() {
 fn the_list_of_local_nodes_has_a_thousand_and_one_ports() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../grpc_p2p_client/local.ips.tsv");
     let lines = fs::read_to_string(path).expect("it is there");
-    let expected = (33212..=34212).map(|port| format!("localhost:{port}\n")).collect::<String>();
-    assert_eq!(lines, expected);
+    let expected = (33212..=34212).map(|port| format!("localhost:{port}")).collect::<Vec<_>>();
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
 }
