@@ -1,6 +1,6 @@
 //! Where the clients print: results on stdout, everything else on stderr.
 //!
-//! Nothing here panics when a stream is closed. Who prints results learns of it from [`line`]: a
+//! Nothing here panics when a stream is closed. Who prints results learns of it from [`line()`]: a
 //! program that only prints has nothing left to do then.
 
 use std::{
