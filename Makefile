@@ -22,11 +22,11 @@ export PROXY_BASE := $(proxy-base)
 export NODE_BASE := $(node-base)
 
 subscribe: ## subscribe to p2p topic: make subscribe <addr> <topic>
-	@[ $(words $(ARGUMENTS)) -lt 2 ] || $(MAKE) build generate-identity
+	@[ $(words $(ARGUMENTS)) -lt 2 ] || { $(MAKE) build && $(MAKE) generate-identity; }
 	@sh script/make-client.sh subscribe
 
 publish: ## publish message to p2p topic: make publish <addr> <topic> <message|random> [count] [sleep]
-	@[ $(words $(ARGUMENTS)) -lt 3 ] || $(MAKE) build generate-identity
+	@[ $(words $(ARGUMENTS)) -lt 3 ] || { $(MAKE) build && $(MAKE) generate-identity; }
 	@sh script/make-client.sh publish
 
 dashboard: ## Show network health dashboard: make dashboard [local|remote] [proxy-base=URL] [node-base=URL]
