@@ -94,8 +94,6 @@ pub async fn connect(address: &str, server: &'static str) -> Result<Channel, Con
     };
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(malformed)?;
     let endpoint = endpoint.connect_timeout(CONNECT_LIMIT).tcp_nodelay(true);
-    // A window that grows with the way: 64 KiB for each round trip would be little.
-    let endpoint = endpoint.http2_adaptive_window(true);
     endpoint.connect().await.map_err(|error| {
         let (address, reason) = (address.to_owned(), root_cause(&error));
         ConnectError::Unreachable { address, reason, server }

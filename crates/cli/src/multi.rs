@@ -112,6 +112,8 @@ where
     let (mut told, mut failed) = (false, false);
     loop {
         let joined = tokio::select! {
+            // First of all: workers that were told to end may have done so already.
+            biased;
             () = stop.cancelled(), if !told => {
                 told = true;
                 output::tell("\nShutting down gracefully…");
