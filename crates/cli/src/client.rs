@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use api::{
+    StreamOptions,
     sidecar::{
         Command, Request, Response, ResponseType, command_stream_client::CommandStreamClient,
     },
@@ -65,8 +66,19 @@ impl Sidecar {
     ///
     /// Returns a text if the node refuses.
     pub async fn listen(&mut self) -> Result<Commands, String> {
+        self.listen_with(&StreamOptions::default()).await
+    }
+
+    /// Opens a stream of commands that asks for something else than everything.
+    ///
+    /// # Errors
+    ///
+    /// Returns a text if the options mean nothing or the node refuses.
+    pub async fn listen_with(&mut self, options: &StreamOptions) -> Result<Commands, String> {
         let (requests, taken) = mpsc::channel(REQUESTS_MAX);
-        let stream = self.client.listen_commands(ReceiverStream::new(taken)).await;
+        let mut request = tonic::Request::new(ReceiverStream::new(taken));
+        options.write_to(request.metadata_mut()).map_err(|error| error.to_string())?;
+        let stream = self.client.listen_commands(request).await;
         let responses = stream.map_err(|status| status.to_string())?.into_inner();
         Ok(Commands { requests, responses })
     }
