@@ -1,11 +1,16 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean
+.PHONY: help up down page-test test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean
 
 CARGO ?= cargo
 # Executions of each fuzz target, and the seconds after which it stops all the same.
 FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
+
+# What `make up` was told, as flags of devnet; a switch is on for 1, yes and true.
+on = $(filter 1 yes true,$(1))
+UP_FLAGS = $(if $(nodes),--nodes $(nodes)) $(if $(mode),--mode $(mode)) \
+	$(if $(call on,$(prometheus)),--prometheus) $(if $(call on,$(detach)),--detach)
 
 # Vector instructions that the interpreter knows; it has none of AVX-512 that would be enough.
 MIRI_FEATURES = +ssse3,+avx2,+gfni
@@ -17,10 +22,13 @@ CROSS_CASES ?= 16
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-19s\033[0m %s\n", $$1, $$2}'
 
-up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
+up: ## Start a local stack: make up [detach=1] [nodes=16] [mode=gossipsub] [prometheus=1]
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
 	@# first build takes a third of the time of a release build.
-	$(CARGO) run --quiet --package devnet -- $(ARGS)
+	$(CARGO) run --quiet --package devnet -- $(UP_FLAGS) $(ARGS)
+
+down: ## End the stack that runs in the background
+	$(CARGO) run --quiet --package devnet -- down
 
 test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
 	@sh script/test.sh
@@ -60,6 +68,11 @@ interop: ## Test mode gossipsub with peers by go-libp2p and js-libp2p (needs Go 
 	cd testing/interop/js && npm ci --no-progress --loglevel=error
 	$(CARGO) build --workspace --quiet
 	$(CARGO) test --workspace --quiet --test peers -- --ignored
+
+page-test: ## Test the live page in a headless Chromium (needs chromium and npm)
+	cd testing/page && npm ci --no-progress --loglevel=error
+	$(CARGO) build --workspace --quiet
+	cd testing/page && npm test
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.

@@ -129,7 +129,9 @@ impl Delivery {
     /// `message_bytes`, how long the payload is.
     pub fn to_json_without_payload(&self) -> Bytes {
         let mut json = self.start_of_json(0);
-        json.push_str(&format!(r#"","message_bytes":{}}}"#, self.message.len()));
+        json.push_str(r#"","message_bytes":"#);
+        json.push_str(&self.message.len().to_string());
+        json.push('}');
         json.into()
     }
 

@@ -64,13 +64,16 @@ impl Files {
             let mut file = match File::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("open {}", path.display()));
+                }
             };
             match file.try_lock_shared() {
                 Ok(()) => return Ok(None),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("look at the lock of {}", path.display()));
+                    return Err(error)
+                        .with_context(|| format!("look at the lock of {}", path.display()));
                 }
             }
             let mut text = String::new();
@@ -113,7 +116,8 @@ impl Lock {
         // Fails only for one that leads its group already, and so is not the terminal's either.
         let _leads = rustix::process::setsid();
         let path = files.lock();
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.with_context(|| format!("open {}", path.display()))?;
         let mut reads = 0..READS_MAX;
         while let Err(error) = file.try_lock() {
@@ -168,9 +172,14 @@ impl Drop for Lock {
 ///
 /// Returns an error if one runs already or the new one does not become ready; with the end of its
 /// log.
-pub(crate) fn start(files: &Files, arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
+pub(crate) fn start(
+    files: &Files,
+    arguments: impl Iterator<Item = OsString>,
+) -> anyhow::Result<()> {
     if let Some(Running { pid, .. }) = files.running()? {
-        bail!("a detached cluster runs already (process {pid}); end it first with `make down` or `devnet down`");
+        bail!(
+            "a detached cluster runs already (process {pid}); end it first with `make down` or `devnet down`"
+        );
     }
     let made = fs::create_dir_all(&files.folder);
     made.with_context(|| format!("make the folder {}", files.folder.display()))?;

@@ -16,13 +16,7 @@ mod prometheus;
 mod report;
 mod view;
 
-use std::{
-    io::IsTerminal as _,
-    path::Path,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::IsTerminal as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -56,7 +50,9 @@ fn main() -> ExitCode {
     let is_live = shows_live(&arguments);
     let report = Report { quiet: arguments.quiet, json: arguments.json, brief: is_live };
     let done = match &arguments.task {
-        Some(Task::Down { state }) => detached::down(&Files::of(state)).map(|told| report.line(&told)),
+        Some(Task::Down { state }) => {
+            detached::down(&Files::of(state)).map(|told| report.line(&told))
+        }
         None if arguments.detach => {
             detached::start(&Files::of(&arguments.state), std::env::args_os().skip(1))
         }

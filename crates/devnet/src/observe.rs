@@ -78,7 +78,8 @@ impl Observers {
         for member in members {
             let address = member.running.sidecar_address().to_string();
             let commands = open(&address);
-            let commands = commands.await.map_err(|why| anyhow!("node {}: {why}", member.number))?;
+            let commands =
+                commands.await.map_err(|why| anyhow!("node {}: {why}", member.number))?;
             let (watched, names) = (Arc::clone(watched), Arc::clone(&names));
             tasks.spawn(watch_stream(member.number, commands, names, watched));
         }
@@ -118,11 +119,7 @@ async fn watch_stream(
     }
 }
 
-async fn watch_standing(
-    handles: BTreeMap<u16, Handle>,
-    names: Arc<Names>,
-    watched: Arc<Watched>,
-) {
+async fn watch_standing(handles: BTreeMap<u16, Handle>, names: Arc<Names>, watched: Arc<Watched>) {
     let mut interval = tokio::time::interval(STANDING_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -135,8 +132,11 @@ async fn watch_standing(
 }
 
 fn standing(status: Status, names: &Names) -> Standing {
-    let mut standing =
-        Standing { peers: status.peers.len(), topics: status.topics.into_iter().collect(), ..Standing::default() };
+    let mut standing = Standing {
+        peers: status.peers.len(),
+        topics: status.topics.into_iter().collect(),
+        ..Standing::default()
+    };
     for PeerStatus { peer, mesh, .. } in status.peers {
         let Some(number) = names.get(&peer.to_bytes()) else { continue };
         for topic in mesh {

@@ -73,8 +73,7 @@ impl Ports {
     }
 
     fn of_the_guide(nodes: u16, proxies: u16) -> Self {
-        let node =
-            |i| NodePorts { sidecar: 33_220 + i, api: 9_090 + i, libp2p: 7_070 + i };
+        let node = |i| NodePorts { sidecar: 33_220 + i, api: 9_090 + i, libp2p: 7_070 + i };
         let proxy = |j| ProxyPorts { http: 8_080 + j, grpc: 50_050 + j };
         Self {
             nodes: (1..=nodes).map(node).collect(),
@@ -178,7 +177,8 @@ mod tests {
         let ports = ports(&["--nodes=64", "--proxies=8", "--prometheus"]).expect("ports");
         let nodes = ports.nodes.iter().flat_map(|node| [node.sidecar, node.api, node.libp2p]);
         let proxies = ports.proxies.iter().flat_map(|proxy| [proxy.http, proxy.grpc]);
-        let mut all: Vec<_> = nodes.chain(proxies).chain(ports.page).chain(ports.prometheus).collect();
+        let mut all: Vec<_> =
+            nodes.chain(proxies).chain(ports.page).chain(ports.prometheus).collect();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 64 * 3 + 8 * 2 + 2);

@@ -116,8 +116,10 @@ fn free(port: u16) -> io::Result<SocketAddr> {
 fn configuration(cluster: &Cluster) -> String {
     let nodes = cluster.members().iter().map(|member| member.running.api_address().to_string());
     let proxies = cluster.proxies().iter().map(|proxy| proxy.running.http_address().to_string());
-    let mut text = "global:\n  scrape_interval: 2s\n  scrape_timeout: 2s\nscrape_configs:\n".to_owned();
-    for (job, targets) in [("p2p-nodes", nodes.collect::<Vec<_>>()), ("proxies", proxies.collect())] {
+    let mut text =
+        "global:\n  scrape_interval: 2s\n  scrape_timeout: 2s\nscrape_configs:\n".to_owned();
+    for (job, targets) in [("p2p-nodes", nodes.collect::<Vec<_>>()), ("proxies", proxies.collect())]
+    {
         if targets.is_empty() {
             continue;
         }

@@ -98,7 +98,8 @@ impl Report {
             }
             text
         };
-        let object = || json!({"event": "ready", "page": places.page, "prometheus": places.prometheus});
+        let object =
+            || json!({"event": "ready", "page": places.page, "prometheus": places.prometheus});
         self.print(|| text().trim_end().to_owned(), object);
     }
 

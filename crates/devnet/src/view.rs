@@ -11,7 +11,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     observe::Watched,
-    picture::{Picture, story::{Story, Totals}},
+    picture::{
+        Picture,
+        story::{Story, Totals},
+    },
     problems::Problems,
     report::{bytes, millis},
 };
@@ -76,16 +79,22 @@ fn frame(picture: &Picture, problems: &[String], up: Duration, rows: usize) -> V
         bytes(totals.useful_bytes),
         wasted(totals)
     )];
-    lines.push(format!("{:<6} {:>5} {:>5} {:>9} {:>10}  wasted", "node", "peers", "mesh", "delivered", "useful"));
+    lines.push(format!(
+        "{:<6} {:>5} {:>5} {:>9} {:>10}  wasted",
+        "node", "peers", "mesh", "delivered", "useful"
+    ));
     let shown_problems = problems.len().min(PROBLEMS_MAX);
     let room = rows.saturating_sub(FIXED_ROWS + shown_problems);
     let nodes: Vec<_> = picture.nodes().collect();
     let shown = if nodes.len() <= room { nodes.len() } else { room.saturating_sub(1) };
     for (number, standing, totals) in nodes.iter().take(shown) {
-        let mesh = standing.mesh.values().flatten().collect::<std::collections::BTreeSet<_>>().len();
+        let mesh =
+            standing.mesh.values().flatten().collect::<std::collections::BTreeSet<_>>().len();
         let (peers, delivered) = (standing.peers, totals.delivered);
         let (useful, wasted) = (bytes(totals.useful_bytes), wasted(*totals));
-        lines.push(format!("{number:<6} {peers:>5} {mesh:>5} {delivered:>9} {useful:>10}  {wasted}"));
+        lines.push(format!(
+            "{number:<6} {peers:>5} {mesh:>5} {delivered:>9} {useful:>10}  {wasted}"
+        ));
     }
     if nodes.len() > shown {
         lines.push(format!("…      and {} more nodes; the page shows all", nodes.len() - shown));
@@ -126,7 +135,8 @@ fn newest(story: &Story) -> String {
 fn trouble(lost: u64, is_quiet: bool) -> String {
     let mut line = if is_quiet { "no warnings" } else { "newest warnings:" }.to_owned();
     if lost > 0 {
-        let _written = write!(line, " ({lost} events were not told: the nodes are faster than this view)");
+        let _written =
+            write!(line, " ({lost} events were not told: the nodes are faster than this view)");
     }
     line
 }

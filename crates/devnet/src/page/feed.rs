@@ -132,7 +132,15 @@ impl Reader {
     fn new(feed: Arc<Feed>, place: OwnedSemaphorePermit) -> Self {
         let (changes, problems) = (feed.watched.changes(), feed.problems.changes());
         let given = event("hello", &feed.hello).into_iter().collect();
-        Self { feed, changes, problems, given, given_at: Instant::now(), version: None, _place: place }
+        Self {
+            feed,
+            changes,
+            problems,
+            given,
+            given_at: Instant::now(),
+            version: None,
+            _place: place,
+        }
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {

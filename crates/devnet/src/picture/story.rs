@@ -199,12 +199,4 @@ impl Story {
             wasted_bytes: wasted * unit_bytes,
         }
     }
-
-    /// Returns what it took and brought everywhere.
-    pub(crate) fn totals(&self) -> Totals {
-        self.nodes.keys().fold(Totals::default(), |mut all, node| {
-            all.add(self.totals_at(*node));
-            all
-        })
-    }
 }
