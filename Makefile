@@ -7,10 +7,10 @@ CARGO ?= cargo
 FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
 
-# What `make up` was told, as flags of devnet; a switch is on for 1, yes and true.
-on = $(filter 1 yes true,$(1))
-UP_FLAGS = $(if $(nodes),--nodes $(nodes)) $(if $(mode),--mode $(mode)) \
-	$(if $(call on,$(prometheus)),--prometheus) $(if $(call on,$(detach)),--detach)
+# What `make up` was told, as flags of devnet.
+switch = $(if $(filter 1 yes true,$($(1))),--$(1),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)) is neither 1 nor 0)))
+UP_FLAGS = $(if $(nodes),--nodes '$(nodes)') $(if $(mode),--mode '$(mode)') \
+	$(call switch,prometheus) $(call switch,detach)
 
 # Vector instructions that the interpreter knows; it has none of AVX-512 that would be enough.
 MIRI_FEATURES = +ssse3,+avx2,+gfni

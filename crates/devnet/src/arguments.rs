@@ -16,6 +16,7 @@ use clap::builder::NonEmptyStringValueParser;
                   P+3N+2M, Prometheus P+3N+2M+1; with 0 every port is a free one. Everything \
                   listens on 127.0.0.1."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) task: Option<Task>,

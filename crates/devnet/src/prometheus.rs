@@ -61,12 +61,14 @@ impl Prometheus {
             .process_group(0)
             .kill_on_drop(true)
             .spawn();
-        let child = spawned.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => anyhow::anyhow!(
-                "{PROGRAM} is not installed: apt-get install prometheus, or start without \
-                 --prometheus (prometheus=1)"
-            ),
-            _ => anyhow::Error::new(error).context("prometheus does not start"),
+        let child = spawned.map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return anyhow::anyhow!(
+                    "{PROGRAM} is not installed: apt-get install prometheus, or start without \
+                     --prometheus (prometheus=1)"
+                );
+            }
+            anyhow::Error::new(error).context("prometheus does not start")
         })?;
         let mut started = Self { child, address, _folder: folder };
         let begin = Instant::now();

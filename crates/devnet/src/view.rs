@@ -56,7 +56,8 @@ fn draw(lines: &[String], over: usize) -> io::Result<()> {
     // A line that is too long is cut at the edge and not continued below, which would not be drawn over.
     let mut text = "\x1b[?7l".to_owned();
     if over > 0 {
-        text.push_str(&format!("\x1b[{over}A\r"));
+        // Writing to a string does not fail.
+        let _written = write!(text, "\x1b[{over}A\r");
     }
     for line in lines {
         text.push_str("\x1b[2K");

@@ -85,7 +85,7 @@ impl Publisher {
         // It goes out whether the mesh stands or not.
         let _late = cluster::until_meshed(&self.handles, topic.as_str(), MESH_WAIT).await;
         let published = handle.publish(topic, payload).await.map_err(ended)?;
-        let message_id = published.map_err(refused)?.to_string();
+        let message_id = published.map_err(|error| refused(&error))?.to_string();
         Ok(Published { message_id, message_bytes })
     }
 }
@@ -119,7 +119,7 @@ fn ended(closed: node::Closed) -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, closed.to_string())
 }
 
-fn refused(error: PublishError) -> Refusal {
+fn refused(error: &PublishError) -> Refusal {
     let status = match error {
         PublishError::Empty | PublishError::TooLarge { .. } => StatusCode::BAD_REQUEST,
         PublishError::Duplicate { .. } => StatusCode::CONFLICT,

@@ -139,12 +139,12 @@ mod tests {
         Response { command: command.into(), data: data.into(), ..Response::default() }
     }
 
-    fn shard(from: &'static [u8]) -> Option<pb::ShardContainer> {
-        Some(pb::ShardContainer {
+    fn shard(from: &'static [u8]) -> pb::ShardContainer {
+        pb::ShardContainer {
             message_id: Some(HEX.into()),
             received_from: Some(from.into()),
             coefficients: Some(Bytes::from_static(&[1, 2, 3, 4])),
-        })
+        }
     }
 
     fn read_event(event: &TraceEvent) -> Option<Sighting> {
@@ -154,13 +154,14 @@ mod tests {
     #[test]
     fn a_shard_is_read_with_who_sent_it_and_how_many_make_the_message() {
         let timestamp = Some(77);
-        let event = TraceEvent { timestamp, new_shard: shard(b"peer one"), ..Default::default() };
+        let event =
+            TraceEvent { timestamp, new_shard: Some(shard(b"peer one")), ..Default::default() };
         let what = What::Innovative { message: [7; 32], from: 1, fragments: 4 };
         assert_eq!(read_event(&event), Some(Sighting { unix_ns: 77, what }));
         for event in [
-            TraceEvent { duplicate_shard: shard(b"a stranger"), ..Default::default() },
-            TraceEvent { unhelpful_shard: shard(b"a stranger"), ..Default::default() },
-            TraceEvent { unnecessary_shard: shard(b"a stranger"), ..Default::default() },
+            TraceEvent { duplicate_shard: Some(shard(b"a stranger")), ..Default::default() },
+            TraceEvent { unhelpful_shard: Some(shard(b"a stranger")), ..Default::default() },
+            TraceEvent { unnecessary_shard: Some(shard(b"a stranger")), ..Default::default() },
         ] {
             let what = What::Redundant { message: [7; 32], from: 0, fragments: 4 };
             assert_eq!(read_event(&event), Some(Sighting { unix_ns: 0, what }));

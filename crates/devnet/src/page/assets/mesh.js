@@ -5,7 +5,7 @@ import { of } from "./spread.js";
 
 const CENTRE = 320;
 const RADIUS = 240;
-const DISC_MAX = 46;
+const DISC_MAX = 60;
 // Above this a ring of single shards is a grey blur: one arc instead.
 const SEGMENTS_MAX = 64;
 
