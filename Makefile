@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client
+.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
@@ -41,6 +41,11 @@ else
 FUZZ_RUNS ?= 100000
 FUZZ_SECONDS ?= 60
 
+# What `make up` was told, as flags of devnet.
+switch = $(if $(filter 1 yes true,$($(1))),--$(1),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)) is neither 1 nor 0)))
+UP_FLAGS = $(if $(nodes),--nodes '$(nodes)') $(if $(mode),--mode '$(mode)') \
+	$(call switch,prometheus) $(call switch,detach)
+
 # Vector instructions that the interpreter knows; it has none of AVX-512 that would be enough.
 MIRI_FEATURES = +ssse3,+avx2,+gfni
 # Tests of rlnc that hand buffers on, and are short enough to be interpreted.
@@ -56,10 +61,13 @@ help: ## Show this list
 	@echo "  ./grpc_p2p_client/p2p-client -mode=publish -topic=mytopic -msg='Hello World' -addr=127.0.0.1:33222"
 	@echo "  ./grpc_p2p_client/p2p-client -mode=publish -topic=mytopic -addr=127.0.0.1:33222 -count=10 -sleep=1s"
 
-up: ## Start a local cluster of four nodes and watch a message cross it (Ctrl-C ends it)
+up: ## Start a local stack: make up [detach=1] [nodes=16] [mode=gossipsub] [prometheus=1]
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
 	@# first build takes a third of the time of a release build.
-	$(CARGO) run --quiet --package devnet -- $(ARGS)
+	$(CARGO) run --quiet --package devnet -- $(UP_FLAGS) $(ARGS)
+
+down: ## End the stack that runs in the background
+	$(CARGO) run --quiet --package devnet -- down
 
 test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
 	@sh script/test.sh
@@ -118,6 +126,11 @@ go-client: ## Make a Go client of the proto files as the guide does, and test it
 	@sh testing/go-client/generate.sh
 	$(CARGO) build --workspace --quiet
 	$(CARGO) test --workspace --quiet --test go_client -- --ignored
+
+page-test: ## Test the live page in a headless Chromium (needs chromium and npm)
+	cd testing/page && npm ci --no-progress --loglevel=error
+	$(CARGO) build --workspace --quiet
+	cd testing/page && npm test
 
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.

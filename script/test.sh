@@ -91,6 +91,12 @@ else
     skip "Go client" "Go or protoc is missing; apt-get install golang protobuf-compiler"
 fi
 
+if command -v chromium >/dev/null && command -v npm >/dev/null; then
+    step "live page" make --no-print-directory page-test
+else
+    skip "live page" "chromium or npm is missing; apt-get install chromium npm"
+fi
+
 # Last, so that the tests' own summary is near the end.
 step tests make --no-print-directory unit
 

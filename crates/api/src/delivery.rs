@@ -125,10 +125,13 @@ impl Delivery {
         json.into()
     }
 
-    /// Returns the same without the key `message`, for readers that want no payloads.
+    /// Returns the same for readers that want no payloads: instead of the key `message` there is
+    /// `message_bytes`, how long the payload is.
     pub fn to_json_without_payload(&self) -> Bytes {
         let mut json = self.start_of_json(0);
-        json.push_str(r#""}"#);
+        json.push_str(r#"","message_bytes":"#);
+        json.push_str(&self.message.len().to_string());
+        json.push('}');
         json.into()
     }
 
@@ -192,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn without_its_payload_a_delivery_has_no_key_for_it() {
+    fn without_its_payload_a_delivery_tells_how_long_it_is() {
         let expected = concat!(
             r#"{"source_node_id":"12D3KooWA","upstream_peer_id":"12D3KooWB","#,
-            r#""topic":"a \"topic\"","message_id":"00ff"}"#
+            r#""topic":"a \"topic\"","message_id":"00ff","message_bytes":13}"#
         );
         assert_eq!(sample().to_json_without_payload(), expected);
     }

@@ -2,17 +2,25 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
+
 /// Starts a local cluster and stays until Ctrl-C.
-#[derive(Debug, clap::Parser)]
+#[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "devnet",
+    args_conflicts_with_subcommands = true,
     after_help = "Ports without --base-port, node i and proxy j counted from 1: sidecar 33220+i, \
-                  API 9090+i, libp2p 7070+i; HTTP 8080+j, gRPC 50050+j. With --base-port P and N \
-                  nodes: sidecar P+3(i-1), API P+3(i-1)+1, libp2p P+3(i-1)+2; HTTP P+3N+2(j-1), \
-                  gRPC P+3N+2(j-1)+1; with 0 every port is a free one. Everything listens on \
-                  127.0.0.1."
+                  API 9090+i, libp2p 7070+i; HTTP 8080+j, gRPC 50050+j; page 8090, Prometheus \
+                  9190. With --base-port P, N nodes and M proxies: sidecar P+3(i-1), API \
+                  P+3(i-1)+1, libp2p P+3(i-1)+2; HTTP P+3N+2(j-1), gRPC P+3N+2(j-1)+1; page \
+                  P+3N+2M, Prometheus P+3N+2M+1; with 0 every port is a free one. Everything \
+                  listens on 127.0.0.1."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+
     /// How many nodes.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) nodes: u16,
@@ -21,10 +29,30 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=8))]
     pub(crate) proxies: u16,
 
+    /// What the nodes speak among themselves.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
+
     /// First of three ports for each node and two for each proxy, instead of the guide's; 0 takes
     /// free ones.
     #[arg(long, value_name = "PORT")]
     pub(crate) base_port: Option<u16>,
+
+    /// Serve no live page.
+    #[arg(long)]
+    pub(crate) no_page: bool,
+
+    /// Start a Prometheus too, which must be installed, and let it scrape everything.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+
+    /// Return when the cluster is ready and leave it running; `devnet down` ends it.
+    #[arg(long, conflicts_with = "attached_to")]
+    pub(crate) detach: bool,
+
+    /// Where the log and the lock of a detached cluster are.
+    #[arg(long, value_name = "DIR", default_value = "target/devnet", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) state: String,
 
     /// Print nothing but errors.
     #[arg(long)]
@@ -37,51 +65,38 @@ pub(crate) struct Arguments {
     /// Keep the nodes' identities here; without it they are new at every start.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+
+    /// This is the process that a detached cluster runs in, told where its log and lock are.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) attached_to: Option<PathBuf>,
 }
 
-/// The ports of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ports {
-    pub(crate) sidecar: u16,
-    pub(crate) api: u16,
-    pub(crate) libp2p: u16,
+/// What else to do than to start a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
+pub(crate) enum Task {
+    /// End the cluster that was started with --detach.
+    Down {
+        /// Where its log and its lock are.
+        #[arg(long, value_name = "DIR", default_value = "target/devnet", value_parser = NonEmptyStringValueParser::new())]
+        state: String,
+    },
 }
 
-/// The ports of one proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ProxyPorts {
-    pub(crate) http: u16,
-    pub(crate) grpc: u16,
+/// What the nodes speak among themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// Coded gossip.
+    #[default]
+    Optimum,
+    /// GossipSub, as others speak it.
+    Gossipsub,
 }
 
-impl Arguments {
-    /// Returns the ports of proxy `number`, counted from 1; `None` when they are beyond 65535.
-    pub(crate) fn proxy_ports(&self, number: u16) -> Option<ProxyPorts> {
-        match self.base_port {
-            Some(0) => Some(ProxyPorts { http: 0, grpc: 0 }),
-            Some(base) => {
-                let after_nodes = base.checked_add(self.nodes.checked_mul(3)?)?;
-                let http = after_nodes.checked_add(number.checked_sub(1)?.checked_mul(2)?)?;
-                Some(ProxyPorts { http, grpc: http.checked_add(1)? })
-            }
-            None => Some(ProxyPorts { http: 8_080 + number, grpc: 50_050 + number }),
-        }
-    }
-
-    /// Returns the ports of node `number`, counted from 1; `None` when they are beyond 65535.
-    pub(crate) fn ports(&self, number: u16) -> Option<Ports> {
-        match self.base_port {
-            Some(0) => Some(Ports { sidecar: 0, api: 0, libp2p: 0 }),
-            Some(base) => {
-                let sidecar = base.checked_add(number.checked_sub(1)?.checked_mul(3)?)?;
-                let libp2p = sidecar.checked_add(2)?;
-                Some(Ports { sidecar, api: sidecar + 1, libp2p })
-            }
-            None => Some(Ports {
-                sidecar: 33_220 + number,
-                api: 9_090 + number,
-                libp2p: 7_070 + number,
-            }),
+impl Mode {
+    pub(crate) fn of_node(self) -> node::Mode {
+        match self {
+            Self::Optimum => node::Mode::Optimum,
+            Self::Gossipsub => node::Mode::Gossipsub,
         }
     }
 }
@@ -92,10 +107,9 @@ mod tests {
 
     use super::*;
 
-    fn ports(arguments: &[&str], number: u16) -> Option<(u16, u16, u16)> {
+    fn parsed(arguments: &[&str]) -> Result<Arguments, String> {
         let all = std::iter::once("devnet").chain(arguments.iter().copied());
-        let arguments = Arguments::try_parse_from(all).expect("sound arguments");
-        arguments.ports(number).map(|ports| (ports.sidecar, ports.api, ports.libp2p))
+        Arguments::try_parse_from(all).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -104,31 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn the_default_ports_are_the_guides() {
-        assert_eq!(ports(&[], 1), Some((33_221, 9_091, 7_071)));
-        assert_eq!(ports(&[], 4), Some((33_224, 9_094, 7_074)));
+    fn a_wrong_value_is_named_with_its_flag_and_with_what_would_be_right() {
+        for (arguments, says) in [
+            (&["--nodes", "0"][..], &["'0'", "--nodes", "1..=64"][..]),
+            (&["--nodes", "many"], &["'many'", "--nodes"]),
+            (&["--proxies", "9"], &["'9'", "--proxies", "0..=8"]),
+            (&["--mode", "floodsub"], &["'floodsub'", "--mode", "optimum", "gossipsub"]),
+            (&["--base-port", "70000"], &["'70000'", "--base-port", "0..=65535"]),
+            (&["--state", ""], &["--state"]),
+            (&["down", "--nodes", "4"], &["--nodes"]),
+        ] {
+            let error = parsed(arguments).expect_err("refused");
+            assert!(says.iter().all(|text| error.contains(text)), "{arguments:?}: {error}");
+        }
     }
 
     #[test]
-    fn the_ports_of_proxies_are_the_guides_or_come_after_those_of_the_nodes() {
-        let ports = |arguments: &[&str], number| {
-            let all = std::iter::once("devnet").chain(arguments.iter().copied());
-            let arguments = Arguments::try_parse_from(all).expect("sound arguments");
-            arguments.proxy_ports(number).map(|ports| (ports.http, ports.grpc))
-        };
-        assert_eq!(ports(&[], 1), Some((8_081, 50_051)));
-        assert_eq!(ports(&[], 2), Some((8_082, 50_052)));
-        assert_eq!(ports(&["--base-port", "5000"], 2), Some((5014, 5015)));
-        assert_eq!(ports(&["--base-port", "0"], 2), Some((0, 0)));
-        assert_eq!(ports(&["--base-port", "65530"], 1), None);
-    }
-
-    #[test]
-    fn a_base_port_is_the_first_of_three_for_each_node() {
-        assert_eq!(ports(&["--base-port", "5000"], 1), Some((5000, 5001, 5002)));
-        assert_eq!(ports(&["--base-port=5000"], 3), Some((5006, 5007, 5008)));
-        assert_eq!(ports(&["--base-port", "0"], 3), Some((0, 0, 0)));
-        assert_eq!(ports(&["--base-port", "65533"], 1), Some((65_533, 65_534, 65_535)));
-        assert_eq!(ports(&["--base-port", "65534"], 1), None);
+    fn a_cluster_is_ended_where_it_says_that_it_is() {
+        let task = parsed(&["down", "--state", "here"]).expect("sound").task;
+        assert_eq!(task, Some(Task::Down { state: "here".to_owned() }));
     }
 }

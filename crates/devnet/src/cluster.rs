@@ -1,18 +1,19 @@
 //! The nodes and proxies of the cluster, all in this process.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use node::{Config, Running};
+use node::{Config, Handle, Mode, Running};
 use tempfile::TempDir;
 
-use crate::arguments::{Arguments, Ports, ProxyPorts};
-
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use crate::{
+    arguments::Arguments,
+    ports::{LOOPBACK, NodePorts, Ports, ProxyPorts},
+};
 
 /// What to do about most starts that fail.
 const HINT: &str = "if a port is in use, choose others with --base-port";
@@ -40,6 +41,7 @@ pub(crate) struct ProxyMember {
 /// which know all nodes.
 #[derive(Debug)]
 pub(crate) struct Cluster {
+    mode: Mode,
     members: Vec<Member>,
     proxies: Vec<ProxyMember>,
     /// Removed at the end, when identities are not kept.
@@ -48,45 +50,35 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts the nodes, then the proxies.
-    pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
-        let mut all_ports = Vec::new();
-        for number in 1..=arguments.nodes {
-            let ports = arguments.ports(number).with_context(|| {
-                format!("the ports of node {number} are beyond 65535; choose a lower --base-port")
-            })?;
-            check_free(&format!("node {number}"), &ports.named())?;
-            all_ports.push(ports);
-        }
-        let mut proxy_ports = Vec::new();
-        for number in 1..=arguments.proxies {
-            let ports = arguments.proxy_ports(number).with_context(|| {
-                format!("the ports of proxy {number} are beyond 65535; choose a lower --base-port")
-            })?;
-            check_free(&format!("proxy {number}"), &ports.named())?;
-            proxy_ports.push(ports);
-        }
+    pub(crate) async fn start(arguments: &Arguments, ports: &Ports) -> anyhow::Result<Self> {
         let (data, temporary) = data_folder(arguments.data.as_deref())?;
-        let mut cluster = Self { members: Vec::new(), proxies: Vec::new(), _temporary: temporary };
-        for (number, ports) in (1..).zip(all_ports) {
-            let config = cluster.config(number, ports, &data)?;
-            match node::start(config).await {
-                Ok(running) => cluster.members.push(Member { number, running }),
-                Err(error) => {
-                    cluster.stop().await;
-                    return Err(error.context(format!("node {number} does not start; {HINT}")));
-                }
-            }
-        }
-        for (number, ports) in (1..).zip(proxy_ports) {
-            match proxy::start(cluster.proxy_config(ports)?).await {
-                Ok(running) => cluster.proxies.push(ProxyMember { number, running }),
-                Err(error) => {
-                    cluster.stop().await;
-                    return Err(error.context(format!("proxy {number} does not start; {HINT}")));
-                }
-            }
+        let mut cluster = Self {
+            mode: arguments.mode.of_node(),
+            members: Vec::new(),
+            proxies: Vec::new(),
+            _temporary: temporary,
+        };
+        if let Err(error) = cluster.start_all(ports, &data).await {
+            cluster.stop().await;
+            return Err(error);
         }
         Ok(cluster)
+    }
+
+    async fn start_all(&mut self, ports: &Ports, data: &Path) -> anyhow::Result<()> {
+        for (number, ports) in (1..).zip(&ports.nodes) {
+            let running = node::start(self.config(number, *ports, data)?).await;
+            let running =
+                running.with_context(|| format!("node {number} does not start; {HINT}"))?;
+            self.members.push(Member { number, running });
+        }
+        for (number, ports) in (1..).zip(&ports.proxies) {
+            let running = proxy::start(self.proxy_config(*ports)?).await;
+            let running =
+                running.with_context(|| format!("proxy {number} does not start; {HINT}"))?;
+            self.proxies.push(ProxyMember { number, running });
+        }
+        Ok(())
     }
 
     fn proxy_config(&self, ports: ProxyPorts) -> anyhow::Result<proxy::Config> {
@@ -108,16 +100,17 @@ impl Cluster {
         &self.proxies
     }
 
-    fn config(&self, number: u16, ports: Ports, data: &Path) -> anyhow::Result<Config> {
+    fn config(&self, number: u16, ports: NodePorts, data: &Path) -> anyhow::Result<Config> {
         let mut config = Config {
             cluster_id: "devnet".to_owned(),
+            mode: self.mode,
             sidecar_port: ports.sidecar,
             api_port: ports.api,
             identity_dir: data.join(format!("node-{number}")),
             bind_address: Some(LOOPBACK),
             ..Config::default()
         };
-        config.optimum.port = ports.libp2p;
+        (config.optimum.port, config.gossipsub.port) = (ports.libp2p, ports.libp2p);
         if let Some(first) = self.members.first() {
             let address = p2p_address(&first.running).context("node 1 listens nowhere")?;
             config.bootstrap_peers = vec![address.parse().context("the address of node 1")?];
@@ -129,31 +122,23 @@ impl Cluster {
         &self.members
     }
 
-    /// Waits until every node has as many mesh peers of `topic` as it needs; returns how long that
-    /// took.
-    pub(crate) async fn until_meshed(
-        &self,
-        topic: &str,
-        limit: Duration,
-    ) -> anyhow::Result<Duration> {
-        let begin = Instant::now();
-        // The lower bound of the mesh, or everybody in a smaller cluster.
-        let needed = Config::default().optimum.mesh.min.min(self.members.len() - 1);
-        for Member { number, running } in &self.members {
-            loop {
-                let status = running.handle().status().await.context("the node stopped")?;
-                let in_mesh = |peer: &&node::PeerStatus| peer.mesh.iter().any(|name| name == topic);
-                let meshed = status.peers.iter().filter(in_mesh).count();
-                if meshed >= needed {
-                    break;
-                }
-                if begin.elapsed() > limit {
-                    bail!("node {number} has {meshed} of {needed} mesh peers after {limit:?}");
-                }
-                tokio::time::sleep(POLL_INTERVAL).await;
-            }
-        }
-        Ok(begin.elapsed())
+    pub(crate) fn member(&self, number: u16) -> Option<&Member> {
+        self.members.iter().find(|member| member.number == number)
+    }
+
+    /// Returns what to ask and tell each node with.
+    pub(crate) fn handles(&self) -> BTreeMap<u16, Handle> {
+        let handle = |member: &Member| (member.number, member.running.handle().clone());
+        self.members.iter().map(handle).collect()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns the longest message that nodes take.
+    pub(crate) fn message_bytes_max(&self) -> u64 {
+        Config { mode: self.mode, ..Config::default() }.max_message_bytes()
     }
 
     /// Stops the proxies, then all nodes at once, and waits until their ports are free.
@@ -176,29 +161,31 @@ pub(crate) fn p2p_address(running: &Running) -> Option<String> {
     Some(format!("{address}/p2p/{}", running.peer_id()))
 }
 
-/// Finds a port in use before anything is started, so that the error names it and the way out.
-fn check_free(whose: &str, ports: &[(&str, u16)]) -> anyhow::Result<()> {
-    for (what, port) in ports.iter().filter(|(_, port)| *port != 0) {
-        TcpListener::bind(SocketAddr::new(LOOPBACK, *port)).with_context(|| {
-            format!(
-                "port {port} ({what} of {whose}) cannot be used; free it, or choose others with \
-                 --base-port"
-            )
-        })?;
+/// Waits until every node has as many mesh peers of `topic` as it needs; returns how long that
+/// took.
+pub(crate) async fn until_meshed(
+    handles: &BTreeMap<u16, Handle>,
+    topic: &str,
+    limit: Duration,
+) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    // The lower bound of the mesh, or everybody in a smaller cluster.
+    let needed = node::Mesh::default().min.min(handles.len().saturating_sub(1));
+    for (number, handle) in handles {
+        loop {
+            let status = handle.status().await.context("the node stopped")?;
+            let in_mesh = |peer: &&node::PeerStatus| peer.mesh.iter().any(|name| name == topic);
+            let meshed = status.peers.iter().filter(in_mesh).count();
+            if meshed >= needed {
+                break;
+            }
+            if begin.elapsed() > limit {
+                bail!("node {number} has {meshed} of {needed} mesh peers after {limit:?}");
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
-    Ok(())
-}
-
-impl Ports {
-    fn named(self) -> [(&'static str, u16); 3] {
-        [("sidecar", self.sidecar), ("API", self.api), ("libp2p", self.libp2p)]
-    }
-}
-
-impl ProxyPorts {
-    fn named(self) -> [(&'static str, u16); 2] {
-        [("HTTP", self.http), ("gRPC", self.grpc)]
-    }
+    Ok(begin.elapsed())
 }
 
 fn data_folder(kept: Option<&Path>) -> anyhow::Result<(PathBuf, Option<TempDir>)> {

@@ -1,19 +1,38 @@
 //! A whole local cluster in one process and one command: nodes and proxies on the guide's ports, a first
-//! message that is seen to arrive, then everything stays up until Ctrl-C.
+//! message that is seen to arrive, then everything stays up until Ctrl-C, with a live view on the
+//! terminal and a live page in the browser.
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod cluster;
+mod detached;
 mod first_message;
+mod observe;
+mod page;
+mod picture;
+mod ports;
+mod problems;
+mod prometheus;
 mod report;
+mod view;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{arguments::Arguments, cluster::Cluster, report::Report};
+use crate::{
+    arguments::{Arguments, Task},
+    cluster::Cluster,
+    detached::{Files, Lock},
+    observe::{Observers, TOPIC, Watched},
+    page::Page,
+    ports::Ports,
+    problems::{Lines, Problems},
+    prometheus::Prometheus,
+    report::{Places, Report},
+};
 
 /// Fewer page faults on buffers of 1 to 10 MiB than with the system's allocator.
 #[global_allocator]
@@ -23,12 +42,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// fraction of a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Lines of a log that are shown with an error.
+const LAST_LINES: usize = 10;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
-    service::log::init(&level, node::VERSION, node::COMMIT);
-    let report = Report::new(arguments.quiet, arguments.json);
-    match run(&arguments, report) {
+    let is_live = shows_live(&arguments);
+    let report = Report { quiet: arguments.quiet, json: arguments.json, brief: is_live };
+    let done = match &arguments.task {
+        Some(Task::Down { state }) => {
+            detached::down(&Files::of(state)).map(|told| report.line(&told))
+        }
+        None if arguments.detach => {
+            detached::start(&Files::of(&arguments.state), std::env::args_os().skip(1))
+        }
+        None => stay(&arguments, report, is_live),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
@@ -37,39 +67,131 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(arguments: &Arguments, report: Report) -> anyhow::Result<()> {
+/// Who asks for logs gets them, and no view that they would run through.
+fn shows_live(arguments: &Arguments) -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let is_plain = arguments.quiet || arguments.json || std::env::var_os("LOG_LEVEL").is_some();
+    !is_plain && !is_dumb && std::io::stdout().is_terminal()
+}
+
+/// Runs the cluster in this process.
+fn stay(arguments: &Arguments, report: Report, is_live: bool) -> anyhow::Result<()> {
+    let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
+    let problems = Arc::new(Problems::default());
+    let beside = Lines(Arc::clone(&problems));
+    service::log::init_beside(&level, node::VERSION, node::COMMIT, !is_live, beside);
+    let lock = arguments.attached_to.as_deref().map(Files::of).map(Lock::take).transpose()?;
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    let done = runtime.block_on(run(arguments, report, is_live, &problems, lock));
+    if done.is_err() && is_live {
+        problems.newest().iter().for_each(|line| report.line(line));
+    }
+    done
+}
+
+async fn run(
+    arguments: &Arguments,
+    report: Report,
+    is_live: bool,
+    problems: &Arc<Problems>,
+    lock: Option<Lock>,
+) -> anyhow::Result<()> {
     // Before anything else: a signal that comes during the start is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let mut cluster = Cluster::start(arguments).await?;
-    let stopped = tokio::select! {
+    let mut hangup = signal(SignalKind::hangup()).context("watch for SIGHUP")?;
+    let mut stack = Stack::default();
+    let ran = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        shown = show(&cluster, report) => match shown {
-            Ok(()) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        _ = hangup.recv() => Ok(()),
+        ran = stack.run(arguments, report, is_live, problems, lock) => ran,
     };
     report.stopping();
-    cluster.stop().await;
-    stopped
+    stack.stop().await;
+    ran
 }
 
-/// Shows the cluster at work.
-async fn show(cluster: &Cluster, report: Report) -> anyhow::Result<()> {
-    report.addresses(cluster);
-    let readers = first_message::listen(cluster).await?;
-    let mesh = cluster.until_meshed(first_message::TOPIC, LIMIT).await?;
-    report.meshed(mesh);
-    let shown = first_message::publish(cluster, readers, LIMIT).await?;
-    report.first_message(&shown);
-    report.ready(cluster);
-    Ok(())
+/// Everything that runs.
+#[derive(Debug, Default)]
+struct Stack {
+    cluster: Option<Cluster>,
+    observers: Option<Observers>,
+    page: Option<Page>,
+    prometheus: Option<Prometheus>,
+    /// Held to the end.
+    lock: Option<Lock>,
+}
+
+impl Stack {
+    /// Starts everything, shows it at work, and stays. Returns only with an error.
+    async fn run(
+        &mut self,
+        arguments: &Arguments,
+        report: Report,
+        is_live: bool,
+        problems: &Arc<Problems>,
+        lock: Option<Lock>,
+    ) -> anyhow::Result<()> {
+        self.lock = lock;
+        let ports = Ports::of(arguments)?;
+        ports.check_free()?;
+        let cluster = self.cluster.insert(Cluster::start(arguments, &ports).await?);
+        report.addresses(cluster);
+        let watched = Arc::<Watched>::default();
+        self.observers = Some(Observers::of(cluster, &watched).await?);
+        if let Some(port) = ports.page {
+            let page = Page::serve(port, cluster, Arc::clone(&watched), Arc::clone(problems))?;
+            self.page = Some(page);
+        }
+        if let Some(port) = ports.prometheus {
+            self.prometheus = Some(Prometheus::start(port, cluster).await?);
+        }
+        report.meshed(cluster::until_meshed(&cluster.handles(), TOPIC, LIMIT).await?);
+        report.first_message(&first_message::publish(cluster, &watched, LIMIT).await?);
+        let places = Places {
+            page: self.page.as_ref().map(Page::url),
+            prometheus: self.prometheus.as_ref().map(Prometheus::url),
+        };
+        report.ready(cluster, &places);
+        report.stays(self.lock.is_some());
+        self.lock.as_mut().map_or(Ok(()), Lock::ready)?;
+        let live = async {
+            if is_live {
+                view::show(watched, Arc::clone(problems)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let prometheus = async {
+            if let Some(prometheus) = &mut self.prometheus {
+                tracing::error!("{}", prometheus.ended().await);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(live, prometheus);
+        Ok(())
+    }
+
+    /// Ends whoever looks at the cluster, then the cluster.
+    async fn stop(&mut self) {
+        if let Some(prometheus) = self.prometheus.take() {
+            prometheus.stop().await;
+        }
+        if let Some(page) = self.page.take() {
+            page.stop().await;
+        }
+        self.observers = None;
+        if let Some(cluster) = &mut self.cluster {
+            cluster.stop().await;
+        }
+        self.lock = None;
+    }
+}
+
+/// Returns the end of a log, for an error.
+fn last_lines(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }

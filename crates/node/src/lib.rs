@@ -29,6 +29,7 @@ pub use config::{
     BootstrapError, BootstrapPeer, Config, ConfigError, Gossipsub, HandshakePolicy, Mesh, Mode,
     Optimum, TraceFilter, variables,
 };
+pub use gossip::{MessageId, PublishError, Topic};
 pub use handle::{Closed, Counters, Handle, PeerStatus, Status};
 pub use node::{Running, check, start, start_as};
 pub use service::listener::ListenError;

@@ -15,9 +15,10 @@ use tracing::{
     level_filters::LevelFilter,
 };
 use tracing_subscriber::{
+    Layer,
     filter::Targets,
     fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{JsonFields, Writer},
     },
     layer::SubscriberExt as _,
@@ -43,18 +44,46 @@ const OWN_CRATES: [&str; 11] = [
 /// Begins to log. `level` is lenient, unlike every other setting: `debug`, `info`, `warn`,
 /// `warning` and `error` are levels, anything else means `info`. A second call does nothing.
 pub fn init(level: &str, version: &'static str, commit: &'static str) {
+    let subscriber = tracing_subscriber::registry().with(to_stderr(level, version, commit));
+    // Somebody else, a test for example, may log already.
+    let _already = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The same, and beside it every record from `warning` on goes to `writer`, as a line for people
+/// without colours. Without `stderr` nothing goes anywhere else.
+pub fn init_beside<W>(
+    level: &str,
+    version: &'static str,
+    commit: &'static str,
+    stderr: bool,
+    writer: W,
+) where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let beside = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .fmt_fields(JsonFields::new())
+        .event_format(Lines::ForPeople { coloured: false })
+        .with_filter(targets(LevelFilter::WARN));
+    let stderr = stderr.then(|| to_stderr(level, version, commit));
+    let subscriber = tracing_subscriber::registry().with(stderr).with(beside);
+    let _already = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn to_stderr<S>(level: &str, version: &'static str, commit: &'static str) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let format = if std::io::stderr().is_terminal() {
-        Lines::ForPeople
+        Lines::ForPeople { coloured: true }
     } else {
         Lines::ForMachines(JsonLines { version, commit })
     };
-    let lines = tracing_subscriber::fmt::layer()
+    tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .fmt_fields(JsonFields::new())
-        .event_format(format);
-    let subscriber = tracing_subscriber::registry().with(lines).with(targets(filter(level)));
-    // Somebody else, a test for example, may log already.
-    let _already = tracing::subscriber::set_global_default(subscriber);
+        .event_format(format)
+        .with_filter(targets(filter(level)))
 }
 
 fn targets(level: LevelFilter) -> Targets {
@@ -85,7 +114,7 @@ fn filter(level: &str) -> LevelFilter {
 
 /// How records are written.
 enum Lines {
-    ForPeople,
+    ForPeople { coloured: bool },
     ForMachines(JsonLines),
 }
 
@@ -113,7 +142,9 @@ where
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let level = *event.metadata().level();
         match self {
-            Self::ForPeople => for_people(&mut writer, seconds, level, &fields),
+            Self::ForPeople { coloured } => {
+                for_people(&mut writer, seconds, level, &fields, *coloured)
+            }
             Self::ForMachines(lines) => lines.write(&mut writer, seconds, level, fields),
         }
     }
@@ -144,14 +175,21 @@ impl JsonLines {
 }
 
 /// Time of day (UTC), level, text, then what the record carries.
-fn for_people(writer: &mut Writer<'_>, seconds: u64, level: Level, fields: &Fields) -> fmt::Result {
+fn for_people(
+    writer: &mut Writer<'_>,
+    seconds: u64,
+    level: Level,
+    fields: &Fields,
+    coloured: bool,
+) -> fmt::Result {
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let (colour, end) = (colour(level), "\x1b[0m");
+    let (colour, dim, end) =
+        if coloured { (colour(level), "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let (level, text) = (name(level), printable(&fields.message));
     write!(writer, "{hour:02}:{minute:02}:{second:02} {colour}{level:7}{end} {text}")?;
     for (key, value) in &fields.others {
         let value = value.as_str().map_or_else(|| value.to_string(), printable);
-        write!(writer, " \x1b[2m{key}=\x1b[0m{value}")?;
+        write!(writer, " {dim}{key}={end}{value}")?;
     }
     writeln!(writer)
 }
@@ -291,7 +329,7 @@ mod tests {
         let written = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || written.clone())
-            .event_format(Lines::ForPeople)
+            .event_format(Lines::ForPeople { coloured: true })
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(topic = "a\x1b[2J\nb", count = 3, "it happened");
@@ -302,6 +340,20 @@ mod tests {
         assert!(text.contains("\x1b[33mwarning\x1b[0m it happened"), "{text}");
         assert!(text.contains("count=\x1b[0m3") && !text.contains("[2J\n"), "{text}");
         assert!(!text.contains("a\x1b"), "{text}");
+    }
+
+    #[test]
+    fn a_record_without_colours_is_plain_text() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .event_format(Lines::ForPeople { coloured: false })
+            .finish();
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(count = 3, "so it is"));
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert!(text.ends_with(" warning so it is count=3\n"), "{text:?}");
     }
 
     #[test]
