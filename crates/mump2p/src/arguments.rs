@@ -35,10 +35,10 @@ pub struct Global {
     #[arg(long, global = true, env = "MUMP2P_AUTH_PATH", value_name = "FILE")]
     pub auth_path: Option<PathBuf>,
     /// Show no token; needs --client-id.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "MUMP2P_DISABLE_AUTH", value_parser = clap::builder::BoolishValueParser::new())]
     pub disable_auth: bool,
     /// Who the client is, where no token says so.
-    #[arg(long, global = true, value_name = "ID")]
+    #[arg(long, global = true, env = "MUMP2P_CLIENT_ID", value_name = "ID")]
     pub client_id: Option<String>,
     /// The form of answers.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
@@ -46,19 +46,58 @@ pub struct Global {
     /// Print what happens underneath, with times.
     #[arg(long, global = true)]
     pub debug: bool,
+    /// Who issues tokens.
+    #[command(flatten)]
+    pub issuer: IssuerArgs,
+}
+
+/// Who issues tokens.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Login options")]
+pub struct IssuerArgs {
+    /// Domain of the issuer of tokens (an Auth0 tenant).
+    #[arg(
+        id = "auth-domain",
+        long,
+        global = true,
+        env = "MUMP2P_AUTH_DOMAIN",
+        value_name = "DOMAIN",
+        hide_short_help = true
+    )]
+    pub domain: Option<String>,
+    /// What this program is called there.
+    #[arg(
+        id = "auth-client-id",
+        long,
+        global = true,
+        env = "MUMP2P_AUTH_CLIENT_ID",
+        value_name = "ID",
+        hide_short_help = true
+    )]
+    pub client_id: Option<String>,
+    /// Whom tokens are for.
+    #[arg(
+        id = "auth-audience",
+        long,
+        global = true,
+        env = "MUMP2P_AUTH_AUDIENCE",
+        value_name = "AUDIENCE",
+        hide_short_help = true
+    )]
+    pub audience: Option<String>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Log in by a code that is confirmed in a browser.
-    Login(commands::login::Args),
+    Login,
     /// Forget the login.
     Logout,
     /// Who is logged in, and what they may do.
     Whoami,
     /// Get a new token for the login.
-    Refresh(commands::login::Args),
+    Refresh,
     /// Publish a message.
     Publish(commands::publish::Args),
     /// Print, keep or pass on the messages of a topic.

@@ -25,6 +25,14 @@ pub enum Error {
     /// Nobody is logged in, or no longer.
     #[error("{0}")]
     Login(String),
+    /// Another one, with what was being done.
+    #[error("{what}: {error}")]
+    During {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        error: Box<Error>,
+    },
     /// The reader of our output is gone: no reason to say anything.
     #[error("the output is closed")]
     OutputClosed,
@@ -34,6 +42,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says what was being done.
+    #[must_use]
+    pub fn during(self, what: &str) -> Self {
+        match self {
+            Self::OutputClosed | Self::Interrupted => self,
+            error => Self::During { what: what.to_owned(), error: Box::new(error) },
+        }
+    }
+
     /// Returns the exit code: 0 when a reader had enough, 1 for a failure, 2 for wrong flags (as the
     /// parser of the flags has it), 3 for an address where nobody answers, 4 for a missing login,
     /// 130 for Ctrl-C (128 and the number of the signal, as shells have it).
@@ -45,6 +62,7 @@ impl Error {
             Self::Unreachable { .. } => 3,
             Self::Login(_) => 4,
             Self::Interrupted => 130,
+            Self::During { error, .. } => error.exit_code(),
         }
     }
 }

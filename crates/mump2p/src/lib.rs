@@ -2,12 +2,24 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+mod auth;
 pub mod commands;
 mod context;
 pub mod dashboard;
+mod debug_line;
+mod direct;
 mod error;
+pub mod http;
+pub mod mode;
 pub mod output;
+mod persist;
+mod progress;
+mod proxy;
+mod received;
+mod signals;
 pub mod tracer;
+mod usage;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -17,7 +29,9 @@ pub use context::Context;
 pub use error::Error;
 pub use output::Output;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Global};
+use commands::{account, completions, man, publish, service, subscribe, update};
+use signals::or_interrupted;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -37,10 +51,38 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    let context = Context::new(&arguments.global)?;
-    match arguments.command {
+    // One library of ciphers for every connection; a second call would only find it there.
+    let _there = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let Arguments { global, command } = arguments;
+    let context = or_interrupted(Context::new(&global, &command)).await?;
+    match command {
+        // These end by themselves at Ctrl-C.
+        Command::Subscribe(args) => subscribe::run(args, &global, &context).await,
+        Command::Tracer(tracer::Command::Dashboard(args)) => {
+            tracer::dashboard::run(args, &context).await
+        }
         Command::Dashboard(args) => dashboard::run(args, context.output).await,
-        Command::Tracer(command) => tracer::run(command, &context).await,
-        _ => Err(Error::Failed("not built yet".to_owned())),
+        other => or_interrupted(short(other, &global, &context)).await,
+    }
+}
+
+/// Runs a command that Ctrl-C may end at any time.
+async fn short(command: Command, global: &Global, context: &Context) -> Result<(), Error> {
+    match command {
+        Command::Login => account::login(global).await,
+        Command::Logout => account::logout(global),
+        Command::Whoami => account::whoami(global, context),
+        Command::Refresh => account::refresh(global).await,
+        Command::Usage => account::usage(global, context),
+        Command::Publish(args) => publish::run(args, global, context).await,
+        Command::Subscribe(args) => subscribe::run(args, global, context).await,
+        Command::ListTopics => service::list_topics(context).await,
+        Command::Health => service::health(context).await,
+        Command::Version => service::version(context),
+        Command::Update(args) => update::run(&args),
+        Command::Tracer(command) => tracer::run(command, context).await,
+        Command::Dashboard(args) => dashboard::run(args, context.output).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

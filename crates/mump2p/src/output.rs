@@ -48,8 +48,18 @@ impl Output {
 ///
 /// Returns [`Error::OutputClosed`] if nobody reads any more.
 pub fn line(text: &str) -> Result<(), Error> {
+    bytes(text.as_bytes())
+}
+
+/// Prints any bytes as a line on stdout.
+///
+/// # Errors
+///
+/// Returns [`Error::OutputClosed`] if nobody reads any more.
+pub fn bytes(text: &[u8]) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let written =
+        stdout.write_all(text).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Error::OutputClosed,
         _ => Error::Failed(format!("cannot write to the output: {error}")),
