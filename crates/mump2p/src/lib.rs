@@ -13,6 +13,7 @@ pub mod http;
 pub mod mode;
 pub mod output;
 mod persist;
+mod plain_text;
 mod progress;
 mod proxy;
 mod received;
