@@ -56,6 +56,7 @@ pub struct Message {
     /// Times that it was published again.
     pub duplicates: u64,
     /// By the address of the node.
+    #[expect(clippy::zero_sized_map_values, reason = "the form of the page: an object each")]
     pub peers_seen: BTreeMap<String, Peer>,
     /// RFC 3339: when a client of this proxy published it, or when it was first known.
     pub published: String,

@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
+    num::NonZeroU16,
     process::{Command, Output},
     sync::{Arc, Mutex},
 };
@@ -15,7 +16,11 @@ use e2e::{
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use serde_json::Value;
 
-/// mump2p in a terminal of 100 by 30.
+const ROWS: NonZeroU16 = NonZeroU16::new(30).expect("not 0");
+
+const COLUMNS: NonZeroU16 = NonZeroU16::new(100).expect("not 0");
+
+/// mump2p in a terminal of that size.
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn std::io::Write + Send>,
@@ -29,7 +34,8 @@ struct Terminal {
 
 impl Terminal {
     fn run(home: &std::path::Path, arguments: &[&str]) -> Self {
-        let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
+        let size =
+            PtySize { rows: ROWS.get(), cols: COLUMNS.get(), pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let path = pair.master.tty_name().expect("a name").display().to_string();
         let before = settings(&path);
@@ -39,7 +45,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.args(arguments);
         let child = pair.slave.spawn_command(command).expect("mump2p runs");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
         let (mut output, shown) =
             (pair.master.try_clone_reader().expect("a reader"), Arc::clone(&screen));
         // Kept open, so that the settings can be read when the program has ended.

@@ -60,12 +60,10 @@ pub(super) fn meaning(key: &KeyEvent) -> Option<Key> {
     if key.kind == KeyEventKind::Release {
         return None;
     }
-    match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Quit),
-        KeyCode::Char('q' | 'Q') => Some(Key::Quit),
-        KeyCode::Char('r' | 'R') if !key.modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(Key::Reset)
-        }
+    let KeyCode::Char(character) = key.code else { return None };
+    match (character, key.modifiers.contains(KeyModifiers::CONTROL)) {
+        ('c', true) | ('q' | 'Q', _) => Some(Key::Quit),
+        ('r' | 'R', false) => Some(Key::Reset),
         _ => None,
     }
 }
