@@ -12,6 +12,7 @@ mod notice;
 pub mod rest;
 pub mod stream_options;
 pub mod topics_query;
+pub mod tracer;
 
 /// The sidecar API of a node: package `proto`.
 pub mod sidecar {

@@ -5,62 +5,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
+use api::tracer::{Message, Peer, Snapshot};
 use broker::MessageId;
 
 use crate::traffic::{Clock, Seen};
-
-/// What passed in a window of time.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Snapshot {
-    /// Nodes that are connected.
-    active_nodes: usize,
-    /// The mode of the nodes: optimum or gossipsub.
-    algorithm: String,
-    /// From publish to the last of the nodes, over messages that all of them reported.
-    average_delay_seconds: f64,
-    /// Bytes moved, over what one copy for each node would be.
-    bloat_factor: f64,
-    /// Messages that every node reported.
-    delivered_messages: usize,
-    /// Times that clients published a message again.
-    duplicate_messages: u64,
-    /// One copy of each message for each active node, in bytes.
-    ideal_byte_complexity: u64,
-    /// RFC 3339.
-    last_updated: String,
-    /// By message id.
-    messages: BTreeMap<String, Message>,
-    /// Of the delays, in seconds.
-    p75: f64,
-    /// Of the delays, in seconds.
-    p95: f64,
-    /// Messages that clients of this proxy published.
-    published_messages: usize,
-    /// Bytes of payloads that nodes reported: one copy for each node that has the message.
-    total_bytes_moved: u64,
-    /// Nodes that are not connected.
-    unhealthy_nodes: usize,
-    window_seconds: u64,
-}
-
-/// One message.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Message {
-    bytes_moved: u64,
-    /// From publish to the last node; 0 while nodes are missing.
-    delay_sec: f64,
-    /// RFC 3339: the last node so far, or when it was first known.
-    delivered: String,
-    duplicates: u64,
-    /// By the address of the node; nothing is said of each.
-    peers_seen: BTreeMap<String, BTreeMap<String, String>>,
-    /// RFC 3339: when a client of this proxy published it, or when it was first known.
-    published: String,
-    topic: String,
-}
 
 /// The nodes, for a picture.
 pub(crate) struct Nodes<'a> {
@@ -83,7 +31,7 @@ pub(crate) fn snapshot(
     let (mut published, mut duplicates, mut moved, mut ideal) = (0, 0, 0, 0);
     for (id, seen) in recent {
         let message = message(clock, nodes, seen);
-        published += usize::from(seen.published.is_some());
+        published += u64::from(seen.published.is_some());
         duplicates += seen.duplicates;
         moved += message.bytes_moved;
         ideal += seen.payload_bytes.unwrap_or(0) as u64 * nodes.active as u64;
@@ -92,11 +40,11 @@ pub(crate) fn snapshot(
     }
     delays.sort_by(f64::total_cmp);
     Snapshot {
-        active_nodes: nodes.active,
+        active_nodes: nodes.active as u64,
         algorithm: nodes.algorithm.clone(),
         average_delay_seconds: average(&delays),
         bloat_factor: if ideal == 0 { 0.0 } else { moved as f64 / ideal as f64 },
-        delivered_messages: delays.len(),
+        delivered_messages: delays.len() as u64,
         duplicate_messages: duplicates,
         ideal_byte_complexity: ideal,
         last_updated: rfc3339(clock.time_of_day(now)),
@@ -105,7 +53,7 @@ pub(crate) fn snapshot(
         p95: percentile(&delays, 95),
         published_messages: published,
         total_bytes_moved: moved,
-        unhealthy_nodes: nodes.addresses.len() - nodes.active,
+        unhealthy_nodes: (nodes.addresses.len() - nodes.active) as u64,
         window_seconds: window.as_secs(),
     }
 }
@@ -124,7 +72,7 @@ fn message(clock: Clock, nodes: &Nodes<'_>, seen: &Seen) -> Message {
         delay_sec: if is_settled(seen, nodes) { delay } else { 0.0 },
         delivered: rfc3339(clock.time_of_day(delivered)),
         duplicates: seen.duplicates,
-        peers_seen: peers.map(|address| ((*address).to_owned(), BTreeMap::new())).collect(),
+        peers_seen: peers.map(|address| ((*address).to_owned(), Peer {})).collect(),
         published: rfc3339(clock.time_of_day(published)),
         topic: seen.topic.to_string(),
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::go_duration;
+use api::{go_duration, tracer::Snapshot};
 use axum::{
     extract::{RawQuery, State},
     http::HeaderMap,
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{Face, authorization, query_value};
 use crate::{
     error::RequestError,
-    tracer::{Nodes, Snapshot, snapshot},
+    tracer::{Nodes, snapshot},
     traffic::WINDOW_MAX,
 };
 

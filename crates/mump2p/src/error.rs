@@ -1,0 +1,68 @@
+//! Why a command fails, and with which exit code.
+
+use thiserror::Error;
+
+/// Why a command fails. The text is all that its reader is told, so it says what would be right.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request, or the answer to it, is wrong.
+    #[error("{0}")]
+    Failed(String),
+    /// Flags that do not go together, or values that mean nothing.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody answers.
+    #[error("cannot reach {address}: {cause}\n  check: {check}")]
+    Unreachable {
+        /// Where somebody should have answered, as it was asked for.
+        address: String,
+        /// What the system says.
+        cause: String,
+        /// What to look at.
+        check: String,
+    },
+    /// Nobody is logged in, or no longer.
+    #[error("{0}")]
+    Login(String),
+    /// Another one, with what was being done.
+    #[error("{what}: {error}")]
+    During {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        error: Box<Error>,
+    },
+    /// The reader of our output is gone: no reason to say anything.
+    #[error("the output is closed")]
+    OutputClosed,
+    /// Ctrl-C, or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Says what was being done.
+    #[must_use]
+    pub fn during(self, what: &str) -> Self {
+        match self {
+            Self::OutputClosed | Self::Interrupted => self,
+            error => Self::During { what: what.to_owned(), error: Box::new(error) },
+        }
+    }
+
+    /// Returns the exit code: 0 when a reader had enough, 1 for a failure, 2 for wrong flags (as the
+    /// parser of the flags has it), 3 for an address where nobody answers, 4 for a missing login,
+    /// 130 for Ctrl-C (128 and the number of the signal, as shells have it).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+            Self::Login(_) => 4,
+            Self::Interrupted => 130,
+            Self::During { error, .. } => error.exit_code(),
+        }
+    }
+}

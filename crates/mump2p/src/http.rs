@@ -1,0 +1,267 @@
+//! Requests to a proxy's REST API, and what they share with those to others.
+
+use std::{error::Error as StdError, time::Duration};
+
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Context, Error};
+
+/// How long a request may take whose answer is made at once.
+pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one may take that carries a message. The proxy answers after 30 s at the latest; the
+/// rest is for the way there.
+pub(crate) const LONG_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest answer that is read, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// What to look at when a proxy does not answer.
+pub(crate) const CHECK_PROXY: &str = "that a proxy runs there (make up starts a local stack), and the address (--service-url, MUMP2P_SERVICE_URL)";
+
+/// The REST API of a proxy.
+#[derive(Clone, Debug)]
+pub struct Service {
+    base: String,
+    token: Option<String>,
+    client: Client,
+}
+
+/// What a proxy answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+impl Service {
+    /// The proxy of a context.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if TLS cannot be set up.
+    pub fn new(context: &Context) -> Result<Self, Error> {
+        Self::at(&context.service_url, context)
+    }
+
+    /// A proxy elsewhere, shown the same token.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `base` is no address of one.
+    pub fn at(base: &str, context: &Context) -> Result<Self, Error> {
+        let base = base_url(base, "the address of the proxy", "http://localhost:8081")?;
+        let client = client(&base, LONG_TIMEOUT)?;
+        Ok(Self { base, token: context.token.clone(), client })
+    }
+
+    /// Returns the base URL.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks for a page; `path` begins with a slash and may have a query.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if nobody answers.
+    pub async fn get(&self, path: &str) -> Result<Answer, Error> {
+        let request = self.request(Method::GET, path).timeout(SHORT_TIMEOUT);
+        self.answer(path, request).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if nobody answers.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
+        let request = self.request(Method::POST, path).json(body);
+        self.answer(path, request.timeout(SHORT_TIMEOUT)).await
+    }
+
+    /// Begins a request with the token.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn answer(
+        &self,
+        path: &str,
+        request: RequestBuilder,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.base);
+        let answer =
+            request.send().await.map_err(|error| unreachable(&url, &error, CHECK_PROXY))?;
+        let status = answer.status().as_u16();
+        let body = body(answer, ANSWER_BYTES_MAX).await?;
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+impl Answer {
+    /// Returns the JSON of a good answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for any other.
+    pub fn json(&self, what: &str) -> Result<Value, Error> {
+        self.ok(what)?;
+        serde_json::from_str(&self.body).map_err(|error| {
+            Error::Failed(format!("{what}: the answer is no JSON ({error}): {}", self.short()))
+        })
+    }
+
+    /// Returns an error unless the status is 200, as clients of the original have it.
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub fn ok(&self, what: &str) -> Result<(), Error> {
+        match self.status {
+            200 => Ok(()),
+            401 => Err(Error::Login(format!(
+                "{what}: {}\n  log in: mump2p login (mump2p whoami says who is logged in)",
+                self.short()
+            ))),
+            _ => Err(Error::Failed(format!("{what}: {}", self.short()))),
+        }
+    }
+
+    /// The body, cut where it is no answer for people.
+    pub(crate) fn short(&self) -> String {
+        let text = self.body.trim();
+        let mut short: String = text.chars().take(500).collect();
+        if short.len() < text.len() {
+            short.push('…');
+        }
+        if short.is_empty() { format!("status {}", self.status) } else { short }
+    }
+}
+
+/// Makes a client. It goes through the system's HTTP proxy unless the server is on this machine.
+pub(crate) fn client(base: &str, timeout: Duration) -> Result<Client, Error> {
+    let builder = Client::builder().connect_timeout(SHORT_TIMEOUT).timeout(timeout);
+    let builder = if is_local(base) { builder.no_proxy() } else { builder };
+    builder
+        .build()
+        .map_err(|error| Error::Failed(format!("TLS cannot be set up: {}", cause(&error))))
+}
+
+pub(crate) fn is_local(base: &str) -> bool {
+    let Ok(url) = Url::parse(base) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Checks the base of URLs; returns it without a slash at its end.
+///
+/// # Errors
+///
+/// Returns an error that says what would be right.
+pub(crate) fn base_url(base: &str, what: &str, sample: &str) -> Result<String, Error> {
+    let base = base.trim().trim_end_matches('/');
+    let wrong = |problem: &str| {
+        Err(Error::Usage(format!("{what} is {base:?}: {problem}; right is, for example, {sample}")))
+    };
+    match Url::parse(base) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            wrong("it does not begin with http:// or https://")
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => wrong("it names no host"),
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            wrong("it has a query or a fragment")
+        }
+        Ok(_) => Ok(base.to_owned()),
+        Err(error) if base.contains("://") => wrong(&error.to_string()),
+        Err(_) => wrong("it does not begin with http:// or https://"),
+    }
+}
+
+/// Reads a body, up to a length.
+pub(crate) async fn body(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    let broken =
+        |error: reqwest::Error| Error::Failed(format!("the answer broke off: {}", cause(&error)));
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(Error::Failed(format!("the answer is longer than {bytes_max} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Returns the error of a request without an answer.
+pub(crate) fn unreachable(url: &str, error: &reqwest::Error, check: &str) -> Error {
+    let cause = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
+    Error::Unreachable { address: url.to_owned(), cause, check: check.to_owned() }
+}
+
+/// Returns the innermost reason: the outer ones only say that there is one.
+pub(crate) fn cause(error: &dyn StdError) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Writes a value into a query.
+pub(crate) fn query_value(value: &str) -> String {
+    percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_proxy_is_an_http_url_and_loses_its_last_slash() {
+        for (given, base) in [
+            ("http://localhost:8081/", "http://localhost:8081"),
+            (" https://proxy.example/base ", "https://proxy.example/base"),
+            ("http://[::1]:8081", "http://[::1]:8081"),
+        ] {
+            assert_eq!(base_url(given, "it", "sample").expect("sound"), base);
+        }
+        for wrong in
+            ["", "localhost:8081", "ftp://host", "http://", "proxy", "http://a:b", "http://h?q=1"]
+        {
+            let error = base_url(wrong, "--service-url", "http://localhost:8081").expect_err(wrong);
+            assert!(error.exit_code() == 2 && error.to_string().contains("for example"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_servers_of_this_machine_are_asked_without_the_systems_proxy() {
+        for local in ["http://localhost:1", "http://127.0.0.1", "http://[::1]:2"] {
+            assert!(is_local(local), "{local}");
+        }
+        assert!(!is_local("http://localhost.example") && !is_local("http://10.0.0.1"));
+    }
+
+    #[test]
+    fn a_client_id_is_encoded_in_a_query() {
+        assert_eq!(query_value("auth0|u 1+é"), "auth0%7Cu%201%2B%C3%A9");
+    }
+
+    #[test]
+    fn only_status_200_is_good_and_401_asks_for_a_login() {
+        let answer = |status, body: &str| Answer { status, body: body.to_owned() };
+        assert!(answer(200, "{}").json("it").is_ok());
+        assert_eq!(answer(201, "x").ok("it").expect_err("no 200").to_string(), "it: x");
+        assert_eq!(answer(401, "x").ok("it").expect_err("no token").exit_code(), 4);
+        assert_eq!(answer(503, " ").short(), "status 503");
+        assert!(answer(500, &"é".repeat(9000)).short().len() < 1100);
+        assert!(answer(200, "<html>").json("it").is_err());
+    }
+}

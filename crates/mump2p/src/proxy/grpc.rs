@@ -1,0 +1,290 @@
+//! Publishing and deliveries by the proxy's gRPC.
+
+use std::time::Duration;
+
+use api::proxy::{
+    ProxyMessage, PublishRequest, PublishResponse, SubscribeRequest,
+    proxy_stream_client::ProxyStreamClient,
+};
+use bytes::Bytes;
+use reqwest::Url;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Status, Streaming,
+    transport::{Channel, ClientTlsConfig, Endpoint},
+};
+
+use crate::{
+    Context, Error,
+    http::{self, LONG_TIMEOUT, SHORT_TIMEOUT},
+    received::{self, Protocol, Received, Sink},
+    signals,
+};
+
+/// The port that the proxy's gRPC has unless it is told otherwise.
+const PORT: u16 = 50051;
+
+/// How much the proxy may send ahead: a stream of many long messages must not wait for us.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// A dead connection shows within some of these. Pings of HTTP/2 would show it too, but some servers
+/// end connections that ping.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What to look at when it does not answer.
+const CHECK: &str = "that the proxy's gRPC listens there (PROXY_GRPC_PORT; --grpc-address or MUMP2P_GRPC_ADDRESS for another place)";
+
+/// Returns the URL of the proxy's gRPC: where it was said to be, or at port 50051 of the service's
+/// host.
+///
+/// # Errors
+///
+/// Returns an error if that is no address.
+pub(crate) fn address(service_url: &str, given: Option<&str>) -> Result<String, Error> {
+    let sample = "localhost:50051 or https://proxy.example:443";
+    let mut url = Url::parse(service_url)
+        .map_err(|error| Error::Usage(format!("--service-url {service_url}: {error}")))?;
+    let Some(given) = given else {
+        if url.set_port(Some(PORT)).is_err() {
+            return Err(Error::Usage(format!("--service-url {service_url} takes no port")));
+        }
+        url.set_path("");
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    };
+    let given = if given.contains("://") {
+        given.to_owned()
+    } else {
+        format!("{}://{given}", url.scheme())
+    };
+    let address = http::base_url(&given, "--grpc-address", sample)?;
+    match Url::parse(&address) {
+        Ok(url) if url.port_or_known_default().is_some() => Ok(address),
+        _ => Err(Error::Usage(format!("--grpc-address is {address:?}; right is {sample}"))),
+    }
+}
+
+/// Opens a connection to a gRPC server, of a proxy or a node.
+///
+/// # Errors
+///
+/// Returns an error if nobody answers.
+pub(crate) async fn channel(url: &str, check: &str) -> Result<Channel, Error> {
+    let unreachable = |cause: String| Error::Unreachable {
+        address: url.to_owned(),
+        cause,
+        check: check.to_owned(),
+    };
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|error| Error::Usage(format!("{url}: {}", http::cause(&error))))?
+        .connect_timeout(SHORT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEPALIVE))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    let endpoint = if url.starts_with("https:") {
+        let tls = ClientTlsConfig::new().with_native_roots();
+        endpoint.tls_config(tls).map_err(|error| unreachable(http::cause(&error)))?
+    } else {
+        endpoint
+    };
+    endpoint.connect().await.map_err(|error| unreachable(http::cause(&error)))
+}
+
+/// A connected proxy.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    client: ProxyStreamClient<Channel>,
+    authorization: Option<tonic::metadata::AsciiMetadataValue>,
+}
+
+impl Proxy {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if nobody answers.
+    pub(crate) async fn connect(context: &Context, url: &str) -> Result<Self, Error> {
+        let authorization = context.token.as_ref().map(|token| format!("Bearer {token}").parse());
+        let authorization = authorization
+            .transpose()
+            .map_err(|_| Error::Login("the token of the login is not ASCII".to_owned()))?;
+        let client = ProxyStreamClient::new(channel(url, CHECK).await?)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        Ok(Self { client, authorization })
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        request
+    }
+
+    /// Publishes any bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the proxy does not take them.
+    pub(crate) async fn publish(
+        &mut self,
+        client_id: &str,
+        topic: &str,
+        message: Bytes,
+    ) -> Result<PublishResponse, Error> {
+        let (client_id, topic) = (client_id.to_owned(), topic.to_owned());
+        let mut request = self.request(PublishRequest { client_id, topic, message });
+        request.set_timeout(LONG_TIMEOUT);
+        let published = self.client.publish(request).await.map_err(|status| error(&status))?;
+        let published = published.into_inner();
+        match published.status.as_str() {
+            "published" => Ok(published),
+            other => Err(Error::Failed(format!("the proxy answers {other:?}"))),
+        }
+    }
+
+    /// Subscribes a topic.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the proxy does not.
+    pub(crate) async fn subscribe(
+        &mut self,
+        client_id: &str,
+        topic: &str,
+        threshold: f64,
+    ) -> Result<(), Error> {
+        let wanted = SubscribeRequest {
+            client_id: client_id.to_owned(),
+            topic: topic.to_owned(),
+            threshold: threshold as f32,
+            topics: Vec::new(),
+        };
+        let mut request = self.request(wanted);
+        request.set_timeout(SHORT_TIMEOUT);
+        let subscribed = self.client.subscribe(request).await.map_err(|status| error(&status))?;
+        match subscribed.into_inner().status.as_str() {
+            "subscribed" => Ok(()),
+            other => Err(Error::Failed(format!("the proxy answers {other:?}"))),
+        }
+    }
+
+    /// Opens the stream of deliveries.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the proxy refuses.
+    pub(crate) async fn stream(&mut self, client_id: &str) -> Result<Deliveries, Error> {
+        let (requests, sent) = mpsc::channel(1);
+        let first = ProxyMessage {
+            client_id: client_id.to_owned(),
+            r#type: "subscribe".to_owned(),
+            ..ProxyMessage::default()
+        };
+        // There is room for one, and the other end is here.
+        let _open = requests.try_send(first);
+        let request = self.request(ReceiverStream::new(sent));
+        let stream = self.client.client_stream(request).await.map_err(|status| error(&status))?;
+        Ok(Deliveries { stream: stream.into_inner(), _requests: requests })
+    }
+}
+
+/// An open stream of deliveries.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    stream: Streaming<ProxyMessage>,
+    /// The stream ends when this does.
+    _requests: mpsc::Sender<ProxyMessage>,
+}
+
+/// Takes deliveries until Ctrl-C; `ahead` of them may wait for the sink.
+///
+/// # Errors
+///
+/// Returns an error if the proxy ends it, or the sink fails.
+pub(crate) async fn read(
+    deliveries: Deliveries,
+    sink: &mut Sink,
+    ahead: usize,
+) -> Result<(), Error> {
+    let (queue, mut queued) = mpsc::channel(ahead);
+    let Deliveries { mut stream, _requests } = deliveries;
+    let reader = tokio::spawn(async move {
+        loop {
+            let next = stream.message().await;
+            let is_last = !matches!(next, Ok(Some(_)));
+            if queue.send(next).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    let mut interrupted = std::pin::pin!(signals::interrupted());
+    let end = loop {
+        tokio::select! {
+            next = queued.recv() => match next {
+                Some(Ok(Some(message))) => if let Err(error) = take(sink, message) {
+                    break Err(error);
+                },
+                Some(Ok(None)) | None => {
+                    break Err(Error::Failed("Connection closed by server".to_owned()));
+                }
+                Some(Err(status)) => {
+                    let text = format!("Connection closed by server: {}", status.message());
+                    break Err(Error::Failed(text));
+                }
+            },
+            signalled = &mut interrupted => {
+                break signalled.and_then(|()| sink.status("Closing connection..."));
+            }
+        }
+    };
+    reader.abort();
+    end
+}
+
+fn take(sink: &mut Sink, message: ProxyMessage) -> Result<(), Error> {
+    if message.r#type == "lost" {
+        sink.lost(received::lost(&message.message).unwrap_or(0));
+        return Ok(());
+    }
+    let mut received = Received::read(message.message, Protocol::Grpc);
+    if received.topic.is_empty() {
+        received.topic = message.topic;
+    }
+    sink.take(received)
+}
+
+fn error(status: &Status) -> Error {
+    match status.code() {
+        Code::Unauthenticated => Error::Login(format!(
+            "{}\n  log in: mump2p login (mump2p whoami says who is logged in)",
+            status.message()
+        )),
+        _ => Error::Failed(status.message().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxys_grpc_is_at_its_own_port_of_the_same_host_unless_it_is_said_to_be_elsewhere() {
+        for (service, given, address_of) in [
+            ("http://localhost:8081", None, "http://localhost:50051"),
+            ("http://[::1]:8081", None, "http://[::1]:50051"),
+            ("https://proxy.example/base", None, "https://proxy.example:50051"),
+            ("http://localhost:8081", Some("127.0.0.1:7"), "http://127.0.0.1:7"),
+            ("https://a:1", Some("b:2"), "https://b:2"),
+            ("https://a:1", Some("http://b:2"), "http://b:2"),
+        ] {
+            assert_eq!(address(service, given).expect("an address"), address_of);
+        }
+        for wrong in ["", "a:b", "ftp://a:1"] {
+            assert!(address("http://localhost:8081", Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+}
