@@ -155,7 +155,7 @@ pub(crate) fn client(base: &str, timeout: Duration) -> Result<Client, Error> {
         .map_err(|error| Error::Failed(format!("TLS cannot be set up: {}", cause(&error))))
 }
 
-fn is_local(base: &str) -> bool {
+pub(crate) fn is_local(base: &str) -> bool {
     let Ok(url) = Url::parse(base) else { return false };
     let host = url.host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
