@@ -6,7 +6,7 @@ use crate::{
     Error, Output,
     arguments::{Command, Global},
     auth::{self, Login},
-    http, output, tracer,
+    http, output,
 };
 
 /// What every command knows.
@@ -107,8 +107,7 @@ pub(crate) fn nobody() -> Error {
 fn need(command: &Command) -> Need {
     match command {
         Command::Publish(_) | Command::Subscribe(_) | Command::ListTopics => Need::Client,
-        Command::Health | Command::Tracer(tracer::Command::Dashboard(_)) => Need::Token,
-        Command::Tracer(tracer::Command::Load(_) | tracer::Command::Reset) => Need::Token,
+        Command::Health | Command::Tracer(_) => Need::Token,
         Command::Login
         | Command::Logout
         | Command::Whoami

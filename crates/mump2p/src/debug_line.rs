@@ -47,7 +47,7 @@ pub(crate) fn received(
     );
     if received.protocol == Protocol::Direct {
         let id: String = received.message_id.chars().take(12).collect();
-        line.push_str(&format!("\tfrom:{}\tid:{id}...", received.source_node_id));
+        line = format!("{line}\tfrom:{}\tid:{id}...", received.source_node_id);
     }
     line
 }

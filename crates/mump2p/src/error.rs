@@ -45,10 +45,15 @@ impl Error {
     /// Says what was being done.
     #[must_use]
     pub fn during(self, what: &str) -> Self {
-        match self {
-            Self::OutputClosed | Self::Interrupted => self,
-            error => Self::During { what: what.to_owned(), error: Box::new(error) },
+        if self.is_silent() {
+            return self;
         }
+        Self::During { what: what.to_owned(), error: Box::new(self) }
+    }
+
+    /// Tells whether there is nobody to tell, or nothing that they do not know.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::Interrupted)
     }
 
     /// Returns the exit code: 0 when a reader had enough, 1 for a failure, 2 for wrong flags (as the

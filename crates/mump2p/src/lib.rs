@@ -44,9 +44,8 @@ pub fn main() -> ExitCode {
         Err(error) => Err(Error::Failed(error.to_string())),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
-    match error {
-        Error::OutputClosed | Error::Interrupted => {}
-        _ => output::note(&format!("Error: {error}")),
+    if !error.is_silent() {
+        output::note(&format!("Error: {error}"));
     }
     ExitCode::from(error.exit_code())
 }
@@ -56,15 +55,17 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let _there = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let Arguments { global, command } = arguments;
     let context = or_interrupted(Context::new(&global, &command)).await?;
-    match command {
-        // These end by themselves at Ctrl-C.
-        Command::Subscribe(args) => subscribe::run(args, &global, &context).await,
-        Command::Tracer(tracer::Command::Dashboard(args)) => {
-            tracer::dashboard::run(args, &context).await
-        }
-        Command::Dashboard(args) => dashboard::run(args, context.output).await,
-        other => or_interrupted(short(other, &global, &context)).await,
+    // Those that end by themselves at Ctrl-C.
+    if let Command::Subscribe(args) = command {
+        return Box::pin(subscribe::run(args, &global, &context)).await;
     }
+    if let Command::Tracer(tracer::Command::Dashboard(args)) = command {
+        return tracer::dashboard::run(args, &context).await;
+    }
+    if let Command::Dashboard(args) = command {
+        return dashboard::run(args, context.output).await;
+    }
+    or_interrupted(Box::pin(short(command, &global, &context))).await
 }
 
 /// Runs a command that Ctrl-C may end at any time.

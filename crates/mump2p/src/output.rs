@@ -1,5 +1,4 @@
 //! Where `mump2p` prints, and in which form.
-#![expect(clippy::print_stderr, reason = "this is where it is done")]
 
 use std::io::{ErrorKind, Write as _};
 
@@ -60,9 +59,11 @@ pub fn bytes(text: &[u8]) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     let written =
         stdout.write_all(text).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
-    written.map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Error::OutputClosed,
-        _ => Error::Failed(format!("cannot write to the output: {error}")),
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Error::OutputClosed;
+        }
+        Error::Failed(format!("cannot write to the output: {error}"))
     })
 }
 

@@ -40,7 +40,6 @@ fn bar(total: u64, is_wanted: bool) -> ProgressBar {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .map(|style| style.progress_chars("=> "))
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template);
+    style.map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }

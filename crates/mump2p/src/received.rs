@@ -178,7 +178,7 @@ impl Sink {
     /// # Errors
     ///
     /// Returns an error if it cannot be printed or kept.
-    pub(crate) fn take(&mut self, received: Received) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, received: &Received) -> Result<(), Error> {
         if !received.topic.is_empty() && received.topic != self.topic {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Sink {
             return Ok(());
         }
         self.count += 1;
-        self.print(&received)?;
+        self.print(received)?;
         if let Some(persist) = &mut self.persist {
             let topic = (received.protocol == Protocol::WebSocket).then_some(&*self.topic);
             persist.append(Timestamp::now(), topic, &received.payload)?;

@@ -36,7 +36,8 @@ pub(crate) struct Issuer {
 /// A code that somebody confirms in a browser.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct DeviceCode {
-    device_code: String,
+    #[serde(rename = "device_code")]
+    device: String,
     /// What is typed there.
     pub(crate) user_code: String,
     /// Where.
@@ -119,7 +120,7 @@ impl Issuer {
     /// Returns an error if nobody does in time, or somebody refuses.
     pub(crate) async fn confirmed(&self, code: &DeviceCode) -> Result<AuthFile, Error> {
         let body = json!({
-            "grant_type": DEVICE_GRANT, "device_code": code.device_code, "client_id": self.client_id,
+            "grant_type": DEVICE_GRANT, "device_code": code.device, "client_id": self.client_id,
         });
         let seconds = code.interval.unwrap_or(INTERVAL_DEFAULT_SECONDS).max(1);
         let mut pause = Duration::from_secs(seconds).min(INTERVAL_MAX);

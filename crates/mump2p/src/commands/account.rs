@@ -77,6 +77,12 @@ pub(crate) async fn refresh(global: &Global) -> Result<(), Error> {
 }
 
 #[derive(Serialize)]
+struct Named<'a> {
+    client_id: &'a str,
+    auth_mode: &'static str,
+}
+
+#[derive(Serialize)]
 struct Who {
     client_id: String,
     expires: String,
@@ -117,11 +123,6 @@ pub(crate) fn whoami(global: &Global, context: &Context) -> Result<(), Error> {
             let text = "--client-id is required when using --disable-auth";
             return Err(Error::Usage(text.to_owned()));
         };
-        #[derive(Serialize)]
-        struct Named<'a> {
-            client_id: &'a str,
-            auth_mode: &'static str,
-        }
         let named = Named { client_id, auth_mode: "disabled" };
         return context.output.print(&named, |named| {
             format!("Client ID:  {}\nAuth mode:  disabled (no token is shown)", named.client_id)

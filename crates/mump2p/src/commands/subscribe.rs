@@ -37,9 +37,15 @@ pub struct Args {
     /// Post each message to this address.
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
-    /// Template of Go's text/template that makes the JSON to post, of .Message, .Timestamp, .Topic,
-    /// .ClientID and .MessageID. Quotes in a message are not escaped, except by {{json .Message}}.
-    #[arg(long, value_name = "TEMPLATE", requires = "webhook")]
+    /// A template that makes the JSON to post.
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        requires = "webhook",
+        help = "Template of Go's text/template that makes the JSON to post, of .Message, .Timestamp, \
+                .Topic, .ClientID and .MessageID; quotes in a message are not escaped, except by \
+                {{json .Message}}"
+    )]
     pub webhook_schema: Option<String>,
     /// Messages that may wait for the webhook; more are dropped, and told.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -129,7 +135,7 @@ async fn by_socket(args: &Args, context: &Context, sink: &mut Sink) -> Result<()
         sink.status("Opening WebSocket connection...")?;
         socket::open(context, service.base(), client_id).await
     };
-    let socket = or_interrupted(open).await?;
+    let socket = or_interrupted(Box::pin(open)).await?;
     sink.status(&listening(&args.topic))?;
     socket::read(socket, sink).await
 }

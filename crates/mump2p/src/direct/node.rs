@@ -91,10 +91,11 @@ impl Stream {
         let answered = async {
             loop {
                 match responses.message().await {
-                    Ok(Some(response)) => match answer(&response, &id) {
-                        Some(answer) => return answer.map_err(Error::Failed),
-                        None => continue,
-                    },
+                    Ok(Some(response)) => {
+                        if let Some(answer) = answer(&response, &id) {
+                            return answer.map_err(Error::Failed);
+                        }
+                    }
                     Ok(None) => {
                         let text = "node closed stream before sending publish response";
                         return Err(Error::Failed(text.to_owned()));

@@ -19,7 +19,8 @@ pub(crate) struct Wish {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Session {
-    pub(crate) session_id: String,
+    #[serde(rename = "session_id")]
+    pub(crate) id: String,
     /// The best first.
     pub(crate) nodes: Vec<SessionNode>,
     /// RFC 3339. What is no time is over.

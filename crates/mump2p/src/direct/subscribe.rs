@@ -167,7 +167,7 @@ fn announce(
 
 fn take(response: Response, sink: &mut Sink) -> Result<(), Error> {
     match ResponseType::try_from(response.command) {
-        Ok(ResponseType::Message) => sink.take(Received::read(response.data, Protocol::Direct)),
+        Ok(ResponseType::Message) => sink.take(&Received::read(response.data, Protocol::Direct)),
         Ok(ResponseType::Unknown) => {
             if let Some(messages) = crate::received::lost(&response.data).filter(|lost| *lost > 0) {
                 sink.lost(messages);

@@ -254,17 +254,17 @@ fn take(sink: &mut Sink, message: ProxyMessage) -> Result<(), Error> {
     if received.topic.is_empty() {
         received.topic = message.topic;
     }
-    sink.take(received)
+    sink.take(&received)
 }
 
 fn error(status: &Status) -> Error {
-    match status.code() {
-        Code::Unauthenticated => Error::Login(format!(
+    if status.code() == Code::Unauthenticated {
+        return Error::Login(format!(
             "{}\n  log in: mump2p login (mump2p whoami says who is logged in)",
             status.message()
-        )),
-        _ => Error::Failed(status.message().to_owned()),
+        ));
     }
+    Error::Failed(status.message().to_owned())
 }
 
 #[cfg(test)]

@@ -68,22 +68,19 @@ pub(crate) async fn open(context: &Context, base: &str, client_id: &str) -> Resu
 }
 
 fn refused(url: &str, error: &tungstenite::Error) -> Error {
-    match error {
-        tungstenite::Error::Http(answer) => {
-            let body = answer.body().clone().unwrap_or_default();
-            let status = answer.status().as_u16();
-            let body = String::from_utf8_lossy(&body).into_owned();
-            let answer = http::Answer { status, body };
-            answer.ok("WebSocket refused").err().unwrap_or_else(|| {
-                Error::Failed(format!("{url} answers, but not as a WebSocket (status {status})"))
-            })
-        }
-        error => Error::Unreachable {
+    let tungstenite::Error::Http(answer) = error else {
+        return Error::Unreachable {
             address: url.to_owned(),
             cause: http::cause(error),
             check: CHECK_PROXY.to_owned(),
-        },
-    }
+        };
+    };
+    let body = answer.body().clone().unwrap_or_default();
+    let status = answer.status().as_u16();
+    let answer = http::Answer { status, body: String::from_utf8_lossy(&body).into_owned() };
+    answer.ok("WebSocket refused").err().unwrap_or_else(|| {
+        Error::Failed(format!("{url} answers, but not as a WebSocket (status {status})"))
+    })
 }
 
 /// Takes deliveries until Ctrl-C.
@@ -133,7 +130,7 @@ pub(crate) async fn read(mut socket: Socket, sink: &mut Sink) -> Result<(), Erro
 fn take(sink: &mut Sink, frame: &Bytes) -> Result<(), Error> {
     match received::lost(frame) {
         Some(messages) => sink.lost(messages),
-        None => sink.take(Received::read(frame.clone(), Protocol::WebSocket))?,
+        None => sink.take(&Received::read(frame.clone(), Protocol::WebSocket))?,
     }
     Ok(())
 }

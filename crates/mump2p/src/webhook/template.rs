@@ -106,11 +106,8 @@ fn methods_to_functions(text: &str) -> String {
 /// Writes a value as JSON, text with quotes around it.
 fn json(arguments: &[Value]) -> Result<Value, FuncError> {
     let [value] = arguments else { return Err(FuncError::ExactlyXArgs("json".to_owned(), 1)) };
-    let text = match value {
-        Value::String(text) => serde_json::Value::from(text.as_str()).to_string(),
-        other => serde_json::Value::from(other.to_string()).to_string(),
-    };
-    Ok(Value::String(text))
+    // Every field is text; what functions make of it is written as it would be printed.
+    Ok(Value::String(serde_json::Value::from(value.to_string()).to_string()))
 }
 
 fn time(function: &str, arguments: &[Value]) -> Result<(Timestamp, String), FuncError> {
