@@ -332,6 +332,7 @@ impl EventLoop {
             details: self.network.details(),
             messages: pubsub.messages(),
             readers: self.hub.watch_readers().borrow().all,
+            queued_bytes: self.hub.queued_bytes(),
         }
     }
 

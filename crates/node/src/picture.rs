@@ -39,4 +39,6 @@ pub(crate) struct Picture {
     pub(crate) messages: Messages,
     /// Readers' streams that are open.
     pub(crate) readers: usize,
+    /// Bytes that wait for them.
+    pub(crate) queued_bytes: usize,
 }

@@ -70,6 +70,11 @@ impl Outbox {
         lost
     }
 
+    /// Returns how many bytes wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Lets the reader come to its end after what is queued.
     pub(crate) fn close(&self) {
         self.queue.close();

@@ -69,6 +69,8 @@ pub(crate) struct Picture {
     pub(crate) clients: usize,
     pub(crate) topics: usize,
     pub(crate) undecided: usize,
+    /// Bytes that wait for connections.
+    pub(crate) queued_bytes: usize,
     pub(crate) nodes: usize,
     /// Messages that slow connections lost.
     pub(crate) lost: u64,
@@ -263,6 +265,7 @@ impl Task {
             clients: self.broker.clients(),
             topics: self.broker.topics().count(),
             undecided: self.broker.undecided().count(),
+            queued_bytes: self.connections.queued_bytes(),
             nodes: self.broker.nodes().count(),
             lost: self.lost,
             no_text: self.no_text,
@@ -276,7 +279,8 @@ impl Task {
             Report::Up(node) => Input::NodeUp(node),
             Report::Down(node) => Input::NodeDown(node),
             Report::Heard { node, message, topic, json, payload_bytes } => {
-                self.traffic().heard(now, node, message, &topic, payload_bytes);
+                let active = self.broker.nodes().count();
+                self.traffic().heard(now, (node, active), message, &topic, payload_bytes);
                 Input::Heard { node, message, topic, payload: json }
             }
             Report::Fetched { node, message, json } => {
@@ -304,8 +308,13 @@ impl Task {
                     });
                 }
                 Output::Deliver { recipients, message, topic, payload, is_fallback } => {
-                    if is_fallback {
-                        self.traffic().fell_back(&topic, &recipients);
+                    {
+                        let mut traffic = self.traffic();
+                        let now = std::time::Instant::now();
+                        traffic.delivered(now, &message);
+                        if is_fallback {
+                            traffic.fell_back(&topic, &recipients);
+                        }
                     }
                     self.deliver(&recipients, message, &topic, payload);
                 }
@@ -385,6 +394,10 @@ impl Connections {
         let place = id.0 as u32;
         self.places[place as usize].1 = None;
         self.free.push(place);
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.places.iter().filter_map(|(_, held)| held.as_ref()).map(|held| held.bytes()).sum()
     }
 
     fn close(&self) {

@@ -51,6 +51,26 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// The kinds of a publish whose body could not be read, so that nobody knows of which client and
+    /// topic it was.
+    pub(crate) const UNREAD: [&str; 5] =
+        ["invalid_json", "invalid_topic", "invalid_client", "no_message", "body_lost"];
+
+    /// The other kinds that a publish may have. What is counted by kind is shown from the start, so
+    /// that the first error is seen as a rise.
+    pub(crate) const UNPUBLISHED: [&str; 10] = [
+        "not_assigned",
+        "too_long",
+        "quota",
+        "shared_state",
+        "busy",
+        "refused_by_node",
+        "no_node",
+        "not_known",
+        "not_confirmed",
+        "closed",
+    ];
+
     /// Returns the status code of HTTP that fits.
     pub(crate) fn code(&self) -> u16 {
         match self {

@@ -1,6 +1,7 @@
 //! What `/metrics` shows: the contract's names of both generations (section 2.8), and our own.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Instant, UNIX_EPOCH},
 };
@@ -46,6 +47,8 @@ pub(crate) fn page(face: &Face, picture: &Picture) -> String {
         let mut traffic = proxy.traffic();
         traffic.settle();
         published(&mut families, &traffic);
+        fallbacks(&mut families, &traffic, picture);
+        delays(&mut families, &traffic);
         reported(&mut families, &traffic, proxy);
     }
     nodes(&mut families, proxy);
@@ -57,7 +60,7 @@ pub(crate) fn page(face: &Face, picture: &Picture) -> String {
     if let Some((latitude, longitude)) = proxy.place.coordinates {
         let place = &proxy.place;
         let labels = vec![
-            ("country", place.country.clone()),
+            ("country_iso", place.country_iso.clone()),
             ("latitude", format!("{latitude:.6}")),
             ("longitude", format!("{longitude:.6}")),
         ];
@@ -92,10 +95,40 @@ fn published(families: &mut Families, traffic: &Traffic) {
         (labels, *count)
     });
     families.counters("publish_error_total", "Messages that were not published.", failures);
+    let by_kind = traffic.failures_by_kind.iter();
+    families.counters(
+        "optimum_proxy_publish_errors_total",
+        "Messages that were not published, by kind alone; every kind is there from the start.",
+        by_kind.map(|(kind, &count)| (vec![("error_type", (*kind).to_owned())], count)),
+    );
+}
+
+/// Every client that has a threshold is there, so that its first delivery below it is seen as a rise.
+fn fallbacks(families: &mut Families, traffic: &Traffic, picture: &Picture) {
+    let subscribed = picture.thresholds.iter();
+    let none = subscribed.map(|(client, topic, _)| ([client.to_string(), topic.to_string()], 0));
+    let mut all: BTreeMap<_, _> = none.collect();
+    all.extend(traffic.fallbacks.iter().map(|(labels, &count)| (labels.clone(), count)));
     for name in ["fallback_deliveries_total", "message_fallback_deliveries_total"] {
-        let samples =
-            traffic.fallbacks.iter().map(|(labels, count)| (client_topic(labels), *count));
+        let samples = all.iter().map(|(labels, &count)| (client_topic(labels), count));
         families.counters(name, "Deliveries below the client's threshold.", samples);
+    }
+}
+
+fn delays(families: &mut Families, traffic: &Traffic) {
+    for (name, help, seconds) in [
+        (
+            "optimum_proxy_delivery_wait_seconds",
+            "From the first sight of a message to its delivery, once for all clients given it at once.",
+            &traffic.waits,
+        ),
+        (
+            "optimum_proxy_spread_seconds",
+            "From the first sight of a message to the report of the last active node.",
+            &traffic.spreads,
+        ),
+    ] {
+        families.histograms(name, help, [(Labels::new(), seconds.clone())]);
     }
 }
 
@@ -134,6 +167,8 @@ fn nodes(families: &mut Families, proxy: &Proxy) {
     {
         families.gauge(name, "Nodes that are connected.", up);
     }
+    let configured = proxy.upstream.nodes().len() as f64;
+    families.gauge("optimum_proxy_nodes_configured", "Nodes of P2P_NODES.", configured);
     let all = || proxy.upstream.nodes().iter();
     let label = |address: &str| vec![("node_id", address.to_owned())];
     families.gauges(
@@ -209,6 +244,11 @@ fn decisions(families: &mut Families, picture: &Picture) {
     }
     let undecided = picture.undecided as f64;
     families.gauge("optimum_proxy_messages_undecided", "Messages that wait.", undecided);
+    families.gauge(
+        "optimum_proxy_queue_bytes",
+        "Bytes of deliveries that wait for connections to read them.",
+        picture.queued_bytes as f64,
+    );
 }
 
 /// What proxies share, and who is let in.

@@ -109,9 +109,9 @@ mod tests {
         let (first, second) = (MessageId([1; 32]), MessageId([2; 32]));
         traffic.sent(now, &topic, first, 100);
         traffic.repeated(&first);
-        traffic.heard(after(100), NodeId(0), first, &topic, Some(100));
-        traffic.heard(after(250), NodeId(1), first, &topic, None);
-        traffic.heard(after(300), NodeId(1), second, &topic, None);
+        traffic.heard(after(100), (NodeId(0), 3), first, &topic, Some(100));
+        traffic.heard(after(250), (NodeId(1), 3), first, &topic, None);
+        traffic.heard(after(300), (NodeId(1), 3), second, &topic, None);
         let addresses = vec!["a:1", "b:2", "c:3"];
         let nodes = Nodes { addresses, active: 2, algorithm: "optimum".to_owned() };
         let shown = |window| {

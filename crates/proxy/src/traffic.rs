@@ -8,7 +8,9 @@ use std::{
 
 use broker::{MessageId, NodeId, Recipient, Topic};
 use prometheus_client::metrics::histogram::Histogram;
-use service::metrics::OTHER;
+use service::metrics::{OTHER, SECONDS};
+
+use crate::error::RequestError;
 
 /// How long messages are remembered, and so the longest window of the tracer.
 pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(600);
@@ -104,8 +106,14 @@ pub(crate) struct Traffic {
     pub(crate) published: Series<2, Published>,
     /// By client, topic and kind.
     pub(crate) failures: Series<3, u64>,
+    /// By kind alone.
+    pub(crate) failures_by_kind: BTreeMap<&'static str, u64>,
     /// By client and topic.
     pub(crate) fallbacks: Series<2, u64>,
+    /// From the first sight of a message to its delivery, in seconds.
+    pub(crate) waits: Histogram,
+    /// From the first sight of a message to the report of the last of the active nodes, in seconds.
+    pub(crate) spreads: Histogram,
     messages: HashMap<MessageId, Seen>,
     order: VecDeque<(Instant, MessageId)>,
     last_topic: Vec<(Topic, u64)>,
@@ -113,23 +121,31 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     pub(crate) fn new(nodes: usize, now: Instant, unix: SystemTime) -> Self {
+        let mut failures = Series::default();
+        for kind in RequestError::UNREAD {
+            failures.get(["", "", kind], || 0);
+        }
+        let kinds = RequestError::UNREAD.into_iter().chain(RequestError::UNPUBLISHED);
         Self {
             clock: Clock { instant: now, unix },
             received: (0..nodes).map(|_| Series::default()).collect(),
             published: Series::default(),
-            failures: Series::default(),
+            failures,
+            failures_by_kind: kinds.map(|kind| (kind, 0)).collect(),
             fallbacks: Series::default(),
+            waits: Histogram::new(SECONDS),
+            spreads: Histogram::new(SECONDS),
             messages: HashMap::new(),
             order: VecDeque::new(),
             last_topic: vec![(Topic::from(""), 0); nodes],
         }
     }
 
-    /// A node reported a message.
+    /// One of so many active nodes reported a message.
     pub(crate) fn heard(
         &mut self,
         now: Instant,
-        node: NodeId,
+        (node, active): (NodeId, usize),
         id: MessageId,
         topic: &Topic,
         payload_bytes: Option<usize>,
@@ -137,11 +153,23 @@ impl Traffic {
         self.count_received(node.0 as usize, topic);
         let seen = self.message(now, id, topic);
         let bit = 1_u64.checked_shl(node.0).unwrap_or(0);
-        if seen.nodes & bit == 0 {
+        let is_new = seen.nodes & bit == 0;
+        if is_new {
             seen.nodes |= bit;
             seen.last_heard = Some(now);
         }
+        let spread = now.saturating_duration_since(seen.first);
+        let is_everywhere = is_new && seen.node_count() as usize == active;
         seen.payload_bytes = seen.payload_bytes.or(payload_bytes);
+        if is_everywhere {
+            self.spreads.observe(spread.as_secs_f64());
+        }
+    }
+
+    /// A message was given to clients: all those whose thresholds were met at once.
+    pub(crate) fn delivered(&self, now: Instant, id: &MessageId) {
+        let Some(seen) = self.messages.get(id) else { return };
+        self.waits.observe(now.saturating_duration_since(seen.first).as_secs_f64());
     }
 
     /// Counts up a series only when the topic changes or somebody looks: most messages are of the
@@ -197,6 +225,7 @@ impl Traffic {
     /// A client's message was not published.
     pub(crate) fn failed(&mut self, client: &str, topic: &str, kind: &'static str) {
         *self.failures.get([client, topic, kind], || 0) += 1;
+        *self.failures_by_kind.entry(kind).or_default() += 1;
     }
 
     /// Clients were given a message below their thresholds.
@@ -253,11 +282,37 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
+    use service::metrics::{Families, Labels};
+
     use super::*;
 
     fn traffic() -> (Traffic, Instant) {
         let now = Instant::now();
         (Traffic::new(3, now, SystemTime::UNIX_EPOCH), now)
+    }
+
+    fn observed(histogram: &Histogram) -> String {
+        let mut families = Families::default();
+        families.histograms("h", "Help.", [(Labels::new(), histogram.clone())]);
+        families.text(&[])
+    }
+
+    #[test]
+    fn a_message_has_spread_when_the_last_active_node_reported_it() {
+        let (mut traffic, now) = traffic();
+        let topic = Topic::from("t");
+        let later = now + Duration::from_millis(500);
+        traffic.sent(now, &topic, id(1), 5);
+        traffic.heard(later, (NodeId(0), 2), id(1), &topic, None);
+        traffic.delivered(later, &id(1));
+        assert!(observed(&traffic.spreads).contains("h_count{} 0"));
+        traffic.heard(later, (NodeId(0), 2), id(1), &topic, None);
+        traffic.heard(later + Duration::from_secs(1), (NodeId(1), 2), id(1), &topic, None);
+        traffic.heard(later + Duration::from_secs(9), (NodeId(1), 2), id(1), &topic, None);
+        let spreads = observed(&traffic.spreads);
+        assert!(spreads.contains("h_sum{} 1.5\nh_count{} 1\n"), "{spreads}");
+        let waits = observed(&traffic.waits);
+        assert!(waits.contains("h_sum{} 0.5\nh_count{} 1\n"), "{waits}");
     }
 
     fn id(number: u32) -> MessageId {
@@ -271,9 +326,9 @@ mod tests {
         let (mut traffic, now) = traffic();
         let topic = Topic::from("t");
         let later = now + Duration::from_secs(1);
-        traffic.heard(now, NodeId(2), id(1), &topic, None);
-        traffic.heard(later, NodeId(0), id(1), &topic, Some(5));
-        traffic.heard(later + WINDOW_MAX / 2, NodeId(0), id(1), &topic, Some(5));
+        traffic.heard(now, (NodeId(2), 3), id(1), &topic, None);
+        traffic.heard(later, (NodeId(0), 3), id(1), &topic, Some(5));
+        traffic.heard(later + WINDOW_MAX / 2, (NodeId(0), 3), id(1), &topic, Some(5));
         let (_, seen) = traffic.recent(later, WINDOW_MAX).next().expect("there");
         assert_eq!(seen.nodes().collect::<Vec<_>>(), [NodeId(0), NodeId(2)]);
         assert_eq!((seen.node_count(), seen.payload_bytes), (2, Some(5)));
@@ -285,7 +340,7 @@ mod tests {
         let (mut traffic, now) = traffic();
         for number in 0..10 {
             let topic = Topic::from(if number % 3 == 0 { "a" } else { "b" });
-            traffic.heard(now, NodeId(1), id(number), &topic, None);
+            traffic.heard(now, (NodeId(1), 3), id(number), &topic, None);
         }
         traffic.settle();
         traffic.settle();
@@ -300,12 +355,12 @@ mod tests {
         let (mut traffic, now) = traffic();
         let topic = Topic::from("t");
         for number in 0..=MESSAGES_MAX as u32 {
-            traffic.heard(now, NodeId(0), id(number), &topic, None);
+            traffic.heard(now, (NodeId(0), 3), id(number), &topic, None);
         }
         assert_eq!(traffic.recent(now, WINDOW_MAX).count(), MESSAGES_MAX);
         assert!(traffic.recent(now, WINDOW_MAX).all(|(known, _)| *known != id(0)));
         let later = now + WINDOW_MAX + Duration::from_secs(1);
-        traffic.heard(later, NodeId(0), id(u32::MAX), &topic, None);
+        traffic.heard(later, (NodeId(0), 3), id(u32::MAX), &topic, None);
         assert_eq!(traffic.messages.len(), 1);
         assert_eq!(traffic.recent(later, Duration::ZERO).count(), 1);
         traffic.reset();

@@ -132,6 +132,11 @@ impl<T> Queue<T> {
         self.lock().held
     }
 
+    /// Returns how many bytes wait, what entries cost beside their values included.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Takes nothing more; the reader comes to an end after what is queued.
     pub fn close(&self) {
         self.lock().closed = true;
@@ -318,7 +323,9 @@ mod tests {
         queue.push(Lane::Message, B, "m1");
         queue.close();
         queue.push(Lane::Message, B, "m2");
+        assert_eq!(queue.bytes(), 100);
         assert_eq!(drain(&queue), ["m1"]);
+        assert_eq!(queue.bytes(), 0);
         let mut cx = Context::from_waker(noop_waker_ref());
         assert_eq!(queue.poll_pop(&mut cx), Poll::Ready(None));
     }

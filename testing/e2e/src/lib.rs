@@ -6,10 +6,14 @@
 
 pub mod node_process;
 pub mod program_process;
+pub mod prometheus_process;
 pub mod proxy_process;
 pub mod reader;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -28,6 +32,11 @@ pub fn program(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(program.exists(), "{} is not built; cargo build --workspace", program.display());
     program
+}
+
+/// Returns a file or folder of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// `bytes` bytes that differ with `seed`.

@@ -127,6 +127,12 @@ impl ProxyProcess {
         answer(request.body(body.to_string())).await
     }
 
+    /// The same by a client that shows a token.
+    pub async fn post_with_token(&self, path: &str, body: &Value, token: &str) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.http)).bearer_auth(token);
+        answer(request.body(body.to_string())).await
+    }
+
     /// Waits until so many nodes are connected.
     pub async fn until_nodes(&self, count: usize) {
         let wanted = format!("\nnodes_active_total{{cluster_id=\"e2e\"}} {count}.0\n");

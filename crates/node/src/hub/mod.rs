@@ -255,6 +255,11 @@ impl Hub {
         }
     }
 
+    /// Returns how many bytes wait for readers.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.lock().open.values().map(|stream| stream.queue.bytes()).sum()
+    }
+
     /// Returns whether anybody reads.
     pub(crate) fn has_readers(&self) -> bool {
         self.readers.borrow().all > 0

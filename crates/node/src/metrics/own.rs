@@ -48,9 +48,29 @@ pub(super) fn families(families: &mut Families, picture: &Picture, metrics: &Met
         timed_out,
     );
     listener::families(families, "node", &metrics.faces);
-    families.gauge(
-        "optimum_node_streams",
-        "Streams of readers that are open.",
-        picture.readers as f64,
-    );
+    depths(families, picture);
+}
+
+/// What waits now.
+fn depths(families: &mut Families, picture: &Picture) {
+    let peers = || picture.traffic.values();
+    let in_flight: u64 = peers().map(|peer| peer.in_flight_bytes).sum();
+    for (name, help, value) in [
+        ("streams", "Streams of readers that are open.", picture.readers as f64),
+        ("queue_bytes", "Bytes that wait for readers.", picture.queued_bytes as f64),
+        ("messages_open", "Messages that lack shards.", picture.messages.open.len() as f64),
+        (
+            "messages_retained",
+            "Messages kept for peers that lack them.",
+            picture.messages.decoded.len() as f64,
+        ),
+        ("in_flight_bytes", "Bytes sent to peers and not acknowledged.", in_flight as f64),
+        (
+            "peers_stalled_now",
+            "Peers that are sent nothing more for want of acknowledgements.",
+            peers().filter(|peer| peer.stalled).count() as f64,
+        ),
+    ] {
+        families.gauge(format!("optimum_node_{name}"), help, value);
+    }
 }

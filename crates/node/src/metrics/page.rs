@@ -34,7 +34,7 @@ pub(crate) fn page(
     connections(&mut families, &picture.status.counters);
     metrics.streams.families(&mut families);
     protocol(&mut families, subsystem, &picture.protocol);
-    metrics.traffic.families(&mut families, subsystem);
+    metrics.traffic.families(&mut families, subsystem, &picture.status.topics);
     families.gauge(
         "optimum_p2p_active_topics",
         "Topics that this node subscribed.",

@@ -87,13 +87,7 @@ impl Traffic {
 
     /// A message of this node was not published.
     pub(crate) fn not_published(&self, topic: &str, error: &PublishError) {
-        let kind = match error {
-            PublishError::Empty => "empty",
-            PublishError::TooLarge { .. } => "too_large",
-            PublishError::Duplicate { .. } => "duplicate",
-            PublishError::TopicsFull { .. } => "topics_full",
-            PublishError::Busy => "busy",
-        };
+        let kind = kind(error);
         self.with(|inner| {
             let topic = inner.topics.bounded(topic, TOPICS_MAX);
             *inner.errors.entry((topic, kind)).or_default() += 1;
@@ -116,8 +110,10 @@ impl Traffic {
         });
     }
 
-    /// Adds the families; `subsystem` is the part of the delay's name that says which protocol.
-    pub(crate) fn families(&self, families: &mut Families, subsystem: &str) {
+    /// Adds the families; `subsystem` is the part of the delay's name that says which protocol. The
+    /// topics that the node subscribed are there from the start, so that what happens first in one
+    /// is seen as a rise.
+    pub(crate) fn families(&self, families: &mut Families, subsystem: &str, topics: &[String]) {
         let help = "From publish, by the publisher's clock, to delivery, by ours.";
         for name in [
             format!("optimum_{subsystem}_delivered_messages_delay_seconds"),
@@ -125,7 +121,10 @@ impl Traffic {
         ] {
             families.histograms(name, help, [(Labels::new(), self.delay.clone())]);
         }
-        self.with(|inner| inner.families(families));
+        self.with(|inner| {
+            topics.iter().for_each(|topic| inner.subscribed(topic));
+            inner.families(families);
+        });
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut Inner) -> T) -> T {
@@ -134,6 +133,16 @@ impl Traffic {
 }
 
 impl Inner {
+    /// Begins the counters of a topic, unless it is one too many.
+    fn subscribed(&mut self, topic: &str) {
+        let topic = self.topics.bounded(topic, TOPICS_MAX);
+        for kind in KINDS {
+            self.errors.entry((topic.clone(), kind)).or_default();
+        }
+        self.sizes.entry(topic.clone()).or_insert_with(|| Histogram::new(SIZES));
+        self.published.entry(topic).or_default();
+    }
+
     fn families(&self, families: &mut Families) {
         let topic = |topic: &String| vec![("topic", topic.clone())];
         families.counters(
@@ -163,6 +172,20 @@ impl Inner {
     }
 }
 
+/// Why a message of this node is not published, as a label.
+const KINDS: [&str; 5] = ["empty", "too_large", "duplicate", "topics_full", "busy"];
+
+fn kind(error: &PublishError) -> &'static str {
+    let [empty, too_large, duplicate, topics_full, busy] = KINDS;
+    match error {
+        PublishError::Empty => empty,
+        PublishError::TooLarge { .. } => too_large,
+        PublishError::Duplicate { .. } => duplicate,
+        PublishError::TopicsFull { .. } => topics_full,
+        PublishError::Busy => busy,
+    }
+}
+
 /// Clocks differ: what seems to come from the future took no time.
 fn delay_seconds(published_unix_ns: u64, now_unix_ns: i64) -> f64 {
     let now = u64::try_from(now_unix_ns).unwrap_or(0);
@@ -177,6 +200,26 @@ mod tests {
     fn a_delay_is_never_negative() {
         assert!((delay_seconds(1_000_000_000, 1_500_000_000) - 0.5).abs() < 1e-9);
         assert!(delay_seconds(2, 1).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_subscribed_topic_begins_at_nothing_and_keeps_what_it_has() {
+        let traffic = Traffic::default();
+        traffic.published("busy", 10);
+        traffic.not_published("new", &PublishError::Empty);
+        let mut families = Families::default();
+        traffic.families(&mut families, "mump2p", &["busy".to_owned(), "new".to_owned()]);
+        let page = families.text(&[]);
+        for line in [
+            "optimum_p2p_messages_published_total{topic=\"busy\"} 1.0",
+            "optimum_p2p_messages_published_total{topic=\"new\"} 0.0",
+            "optimum_p2p_message_size_bytes_count{topic=\"new\"} 0",
+            "optimum_p2p_publish_errors_total{topic=\"new\",error_type=\"empty\"} 1.0",
+            "optimum_p2p_publish_errors_total{topic=\"new\",error_type=\"too_large\"} 0.0",
+            "optimum_p2p_publish_errors_total{topic=\"busy\",error_type=\"busy\"} 0.0",
+        ] {
+            assert!(page.contains(line), "{line} is not in {page}");
+        }
     }
 
     #[test]
