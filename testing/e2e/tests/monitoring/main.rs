@@ -42,7 +42,8 @@ fn with_targets(mut config: String, names: &[String], targets: &[SocketAddr]) ->
     for (number, name) in names.iter().enumerate() {
         let is_last = number + 1 == names.len();
         let targets = if is_last { &targets[number..] } else { &targets[number..=number] };
-        let lines: Vec<_> = targets.iter().map(|target| format!("          - {target}\n")).collect();
+        let lines: Vec<_> =
+            targets.iter().map(|target| format!("          - {target}\n")).collect();
         let line = format!("          - {name}\n");
         assert_eq!(config.matches(&line).count(), 1, "{name}");
         config = config.replace(&line, &lines.concat());

@@ -39,9 +39,8 @@ impl Stack {
             place.iter().fold(node.with("GEO_COUNTRY_ISO", "DE"), |node, (k, v)| node.with(k, v))
         });
         let coded = coded.await;
-        let plain = cluster(2, |node| {
-            node.with("CLUSTER_ID", "e2e-plain").with("NODE_MODE", "gossipsub")
-        });
+        let plain =
+            cluster(2, |node| node.with("CLUSTER_ID", "e2e-plain").with("NODE_MODE", "gossipsub"));
         let plain = plain.await;
         let key = Key::new("k1");
         let issuer = Server::start(&[&key]).await;
