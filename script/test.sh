@@ -70,9 +70,10 @@ else
     skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown"
 fi
 
-# A test asks it what it thinks of the metrics page, and passes where it is missing.
-command -v promtool >/dev/null ||
-    skip "metrics format" "promtool is missing; apt-get install prometheus"
+# Tests ask them what they think of the metrics page, the rules and the dashboards, and pass where
+# they are missing.
+{ command -v promtool && command -v prometheus; } >/dev/null ||
+    skip "metrics and dashboards" "prometheus or promtool is missing; apt-get install prometheus"
 
 # Tests start one of their own to share state in, and pass where it is missing.
 command -v redis-server >/dev/null ||
