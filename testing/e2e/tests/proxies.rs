@@ -206,25 +206,6 @@ async fn a_proxy_says_what_is_wrong_with_its_settings_and_ends_cleanly_when_told
     assert!(!gone.status.success() && !gone.stderr.is_empty());
 }
 
-#[tokio::test]
-async fn the_test_suite_passes_against_a_whole_stack() {
-    let (nodes, first, second) = stack(4).await;
-    let suite = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test_suite.sh");
-    let mut suite = Command::new("bash")
-        .arg(suite)
-        .env("PROXY", format!("http://{}", first.http))
-        .env("PROXY_2", format!("http://{}", second.http))
-        .env("NODE", format!("http://{}", nodes[0].api))
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("bash runs");
-    let status = until("the suite has ended", || suite.try_wait().expect("a child of ours")).await;
-    let output = suite.wait_with_output().expect("it ended");
-    let output = String::from_utf8_lossy(&output.stdout);
-    println!("{output}");
-    assert!(status.success(), "{output}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_checks_tickets_takes_those_of_a_session_and_the_proxys_own() {
     // The node is there before its proxy, and needs its address: the proxy's port is chosen first.
