@@ -35,6 +35,9 @@ if [ "$target" = "$cpu-unknown-linux-musl" ]; then
     }
 fi
 
+# What a debugger needs would be made, linked and then cut off again below.
+export CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_RELEASE_DEBUG=false
+
 bins=
 for program in "$@"; do
     bins="$bins --bin $program"
