@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the images, brings both stacks up and tries them: the suite, a node that dies and comes back.
-# Nothing is pulled. Uses the Docker engine that runs; where none does, starts one of its own (root,
-# dockerd) and ends it. DOCKER=skip leaves all of it out; CPUs and libraries: PROFILE=dev|release.
+# Then does what the guide says of containers. Nothing is pulled. Uses the Docker engine that runs; where
+# none does, starts one of its own (root, dockerd) and ends it. DOCKER=skip leaves all of it out;
+# PROFILE=dev|release is how the programs are built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +24,7 @@ work=$(mktemp -d)
 engine=
 compose=()
 listeners=()
+made=
 
 fail() {
     echo "docker-test: $*" >&2
@@ -55,6 +57,8 @@ finish() {
         docker image ls --quiet --filter "reference=$IMAGE_PREFIX*:$TAG*" 2>/dev/null | sort -u |
             xargs -r docker image rm --force >/dev/null 2>&1
     fi
+    # What the guide made in this folder, unless it was there before.
+    [ -z "$made" ] || rm -rf $made
     rm -rf "$work"
     exit $code
 }
@@ -293,11 +297,27 @@ gossipsub_stack() {
     down
 }
 
+# The commands of the guide, as they are typed there, with the names of images that are ours. It goes
+# easy on a key and an .env that are there, and what was not is removed at the end.
+guide() {
+    say "the guide's commands, with docker-compose $(docker-compose version --short)"
+    local file
+    for file in .env identity; do
+        [ -e $file ] || made="$made $file"
+    done
+    # What is left over if this is ended in the middle is taken down like the stacks before.
+    compose=(docker-compose --project-name docker-test --file docker-compose-optimum.yml)
+    cargo build --workspace --quiet --bin run-guide
+    CI=true COMPOSE_PROJECT_NAME=docker-test PATH=$PWD/dist/image:$PATH env --unset=BOOTSTRAP_PEER_ID \
+        "${CARGO_TARGET_DIR:-target}/debug/run-guide" --only docker docs/guide.md
+    compose=()
+}
+
 find_engine
 find_composes
 look_around
 local_busybox
-OUT="$work/bin" sh script/static.sh p2p-client
+OUT="$work/bin" sh script/static.sh p2p-client p2pnode proxy keygen
 DEBUG_BASE=$BUSYBOX sh script/images.sh
 check_images
 
@@ -310,4 +330,5 @@ export BOOTSTRAP_PEER_ID
 whole_stack "$v1"
 whole_stack "$v2"
 gossipsub_stack "$v2"
-echo "docker-test: both stacks work"
+guide
+echo "docker-test: both stacks and the guide's commands work"
