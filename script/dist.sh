@@ -21,9 +21,13 @@ export SOURCE_DATE_EPOCH
     exit 1
 }
 
-# What crates/ has for people: its manifests name each.
-packages=$(grep -l '^\[\[bin\]\]' crates/*/Cargo.toml | sed 's|crates/\(.*\)/Cargo.toml|--package \1|')
-programs=$(awk '/^\[/ { bin = /^\[\[bin\]\]/ } bin && $1 == "name" { gsub(/"/, ""); print $3 }' crates/*/Cargo.toml)
+# What is for people to run, and the programs in each: those that the manifest names, or one of its name.
+packages='node proxy cli mump2p'
+programs=
+for package in $packages; do
+    named=$(awk '/^\[/ { bin = /^\[\[bin\]\]/ } bin && $1 == "name" { gsub(/"/, ""); print $3 }' "crates/$package/Cargo.toml")
+    programs="$programs ${named:-$package}"
+done
 
 # can_build CPU: whether its target is installed, and something that compiles C for it.
 can_build() {
@@ -63,8 +67,8 @@ bill() {
 
 # licences CPU: name, version and licence of each crate that is linked in, and the texts it brings.
 licences() {
-    # shellcheck disable=SC2086 # a list of words
-    "$cargo" tree --locked $packages --edges normal --target "$1-unknown-linux-musl" --prefix none \
+    # shellcheck disable=SC2046,SC2086 # a list of words
+    "$cargo" tree --locked $(printf -- '--package %s ' $packages) --edges normal --target "$1-unknown-linux-musl" --prefix none \
         --format '{p}|{l}|{r}' | sed 's/ (\*)$//' | grep -v "($PWD\|^$" | LC_ALL=C sort -u >target/dist/crates
     echo "What these programs are made of, beside themselves, and under which terms."
     echo
