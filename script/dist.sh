@@ -57,10 +57,11 @@ build() {
 
 # bill CPU FOLDER: one for each program. They are written beside the manifests, nowhere else.
 bill() {
-    "$cargo" cyclonedx --quiet --format json --describe binaries --target "$1-unknown-linux-musl"
+    "$cargo" cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$1-unknown-linux-musl"
     mkdir -p "$2/share/sbom"
     for program in $programs; do
-        mv crates/*/"${program}_bin.cdx.json" "$2/share/sbom/$program.cdx.json"
+        # Where it was built is nobody's business.
+        sed "s|file://$PWD|file://|g" crates/*/"${program}_bin.cdx.json" >"$2/share/sbom/$program.cdx.json"
     done
     find . -name '*.cdx.json' -not -path './target/*' -delete
 }
