@@ -35,13 +35,16 @@ say() {
     echo "-- $*"
 }
 
+stop_listeners() {
+    [ ${#listeners[@]} -eq 0 ] || kill "${listeners[@]}" 2>/dev/null || true
+    listeners=()
+}
+
 finish() {
     local code=$?
     trap - EXIT
     set +e
-    for listener in "${listeners[@]}"; do
-        kill "$listener" 2>/dev/null
-    done
+    stop_listeners
     if [ ${#compose[@]} -gt 0 ]; then
         if [ $code -ne 0 ]; then
             say "the last lines of each container"
@@ -216,6 +219,7 @@ up() {
 }
 
 down() {
+    stop_listeners
     "${compose[@]}" down --volumes --timeout 10 2>/dev/null
     compose=()
 }

@@ -5,8 +5,8 @@ use std::{env, process::Command};
 
 fn main() {
     let commit = given("BUILD_COMMIT").or_else(|| git(&["rev-parse", "--short=7", "HEAD"]));
-    let version = given("BUILD_VERSION")
-        .or_else(|| git(&["describe", "--tags", "--exact-match", "HEAD"]));
+    let version =
+        given("BUILD_VERSION").or_else(|| git(&["describe", "--tags", "--exact-match", "HEAD"]));
     println!("cargo::rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
     println!("cargo::rustc-env=BUILD_VERSION={}", version.as_deref().unwrap_or("dev"));
     if let Some(path) = git(&["rev-parse", "--git-path", "HEAD"]) {
