@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test
+.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test images docker-test dist kubernetes
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
@@ -52,6 +52,8 @@ MIRI_FEATURES = +ssse3,+avx2,+gfni
 MIRI_TESTS = pool::a_decoded systematic::a_fragment batch::a_batch_of_unit
 # An emulator takes up to fifty times as long: fewer cases of each property.
 CROSS_CASES ?= 16
+# Crates that open nothing and know no system.
+PURE = gf256 rlnc gossip broker token
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "\033[36m%-30s\033[0m %s\n", $$1, $$2}'
@@ -109,12 +111,28 @@ miri: ## Interpret the arithmetic, vectors included, and look at every access (n
 	$(CARGO) +nightly miri test --quiet --package gf256 --test kernels; \
 	$(CARGO) +nightly miri test --quiet --package rlnc --test coding -- $(MIRI_TESTS)
 
-cross: ## Test the coding for 64-bit ARM by emulation, build it for wasm (needs qemu-user-static)
+cross: ## Test the coding for 64-bit ARM by emulation, check crates for other systems (needs qemu-user-static)
 	PROPTEST_CASES=$(CROSS_CASES) \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu" \
 		$(CARGO) test --quiet --target aarch64-unknown-linux-gnu --package gf256 --package rlnc --tests
 	$(CARGO) build --quiet --target wasm32-unknown-unknown --package gf256 --package rlnc
+	@# What decides compiles for Windows too, and what clients need for macOS.
+	$(CARGO) check --quiet --target x86_64-pc-windows-gnu $(addprefix --package ,$(PURE))
+	$(CARGO) check --quiet --target aarch64-apple-darwin $(addprefix --package ,$(PURE) identity api cli)
+
+images: ## Build the images p2pnode and proxy, of static programs (needs Docker and musl-gcc)
+	@sh script/images.sh
+
+dist: ## Make a release in target/dist: static programs, sums, bill of materials (PROFILE=dev: quickly)
+	@PROFILE=$(PROFILE) sh script/dist.sh
+
+kubernetes: ## Check deploy/kubernetes: types, references, settings by the programs (needs Go)
+	$(CARGO) build --workspace --quiet --bin p2pnode --bin proxy
+	cd testing/kubernetes && PROGRAMS=$(abspath $(or $(CARGO_TARGET_DIR),target))/debug go test -count=1 ./...
+
+docker-test: ## Try the images and both stacks of docker-compose (DOCKER=skip leaves it out)
+	@bash script/docker-test.sh
 
 interop: ## Test mode gossipsub with peers by go-libp2p and js-libp2p (needs Go and npm)
 	cd testing/interop/go && go build -o bin/peer .

@@ -30,7 +30,7 @@ has_cross() {
     command -v qemu-aarch64-static >/dev/null || return 1
     command -v aarch64-linux-gnu-gcc >/dev/null || return 1
     [ -e /usr/aarch64-linux-gnu/lib/libc.so ] || return 1
-    for target in aarch64-unknown-linux-gnu wasm32-unknown-unknown; do
+    for target in aarch64-unknown-linux-gnu wasm32-unknown-unknown x86_64-pc-windows-gnu aarch64-apple-darwin; do
         # The folder is named whether it is there or not.
         [ -d "$(rustc --print target-libdir --target $target)" ] || return 1
     done
@@ -67,7 +67,7 @@ fi
 if has_cross; then
     step "other CPUs" make --no-print-directory cross
 else
-    skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown"
+    skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown x86_64-pc-windows-gnu aarch64-apple-darwin"
 fi
 
 # Tests ask them what they think of the metrics page, the rules and the dashboards, and pass where
@@ -96,6 +96,19 @@ if command -v chromium >/dev/null && command -v npm >/dev/null; then
     step "live page" make --no-print-directory page-test
 else
     skip "live page" "chromium or npm is missing; apt-get install chromium npm"
+fi
+
+if command -v go >/dev/null; then
+    step Kubernetes make --no-print-directory kubernetes
+else
+    skip Kubernetes "Go is missing"
+fi
+
+# Where no engine can be had it fails: images that nobody tried are no images. DOCKER=skip says so.
+if [ "${DOCKER:-}" = skip ]; then
+    echo "== containers: SKIPPED, as DOCKER=skip asks: no image was built and no stack tried"
+else
+    step containers make --no-print-directory docker-test
 fi
 
 # Last, so that the tests' own summary is near the end.

@@ -77,7 +77,7 @@ mod tests {
     fn a_picture_is_read_as_it_is_written() {
         let message = Message {
             delay_sec: 0.25,
-            peers_seen: BTreeMap::from([("a:1".to_owned(), Peer {})]),
+            peers_seen: std::iter::once(("a:1".to_owned(), Peer {})).collect(),
             topic: "t".to_owned(),
             ..Message::default()
         };

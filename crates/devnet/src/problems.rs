@@ -82,7 +82,9 @@ mod tests {
         let problems = Arc::new(Problems::default());
         let mut lines = Lines(Arc::clone(&problems));
         for number in 0..8 {
-            writeln!(lines, "{number} {}", "ä".repeat(400)).expect("never fails");
+            // A record is written at once.
+            let record = format!("{number} {}\n", "ä".repeat(400));
+            lines.write_all(record.as_bytes()).expect("never fails");
         }
         let newest = problems.newest();
         assert_eq!(newest.len(), LINES_MAX);

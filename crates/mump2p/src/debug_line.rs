@@ -1,5 +1,5 @@
 //! The lines of `--debug` that benchmarks read: who sent what when, in the payload itself and as
-//! lines with tabs (the contract, section 4.3).
+//! lines with tabs.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
@@ -103,7 +103,7 @@ mod tests {
         };
         let line = received(3, "10.0.0.2", 43, "t", &message);
         let expected = format!(
-            "Recv:\t[3]\treceiver_addr:10.0.0.2\t[recv_time, size]:[43, 48]\tsender_addr:10.0.0.1\t\
+            "Recv:\t[3]\treceiver_addr:10.0.0.2\t[recv_time, size]:[43, 49]\tsender_addr:10.0.0.1\t\
              [send_time, size]:[42, 2]\ttopic:t\thash:{hash}\tprotocol:WebSocket"
         );
         assert_eq!(line, expected);

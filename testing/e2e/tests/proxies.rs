@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use api::sidecar::Request;
 use e2e::{
     LIMIT,
-    node_process::{NodeCommand, NodeProcess, cluster, until},
+    node_process::{NodeCommand, NodeProcess, cluster},
     program,
     proxy_process::{ProxyCommand, ProxyProcess, Socket},
     reader::Reader,

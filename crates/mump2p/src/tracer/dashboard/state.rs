@@ -292,7 +292,7 @@ mod tests {
         state.handle(start, Event::Reset(Ok(())));
         assert!(state.note().is_some_and(|note| note.starts_with("reset")));
         assert_eq!(next(&mut state), (start, vec![Order::Fetch]));
-        let early = start + RESET_GUARD - Duration::from_millis(1);
+        let early = start + (RESET_GUARD / 2);
         assert_eq!(press(&mut state, early, Key::Reset), []);
         assert_eq!(state.note(), Some("just reset; again in 1 s"));
         assert_eq!(press(&mut state, start + RESET_GUARD, Key::Reset), [Order::Reset]);

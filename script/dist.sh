@@ -1,0 +1,125 @@
+#!/bin/sh
+# A release, into target/dist: for each CPU an archive of static programs, with man pages, completions,
+# licences of everything in them and a bill of materials (CycloneDX); and the sums of all archives.
+#
+# PROFILE=release|dev, CPUS="x86_64 aarch64" (what of them builds here). Needs what static.sh needs, and
+# cargo-cyclonedx: cargo install --locked cargo-cyclonedx.
+set -eu
+cd "$(dirname "$0")/.."
+
+cargo=${CARGO:-cargo}
+out=$PWD/target/dist
+registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo unknown)
+version=$(git describe --tags --exact-match HEAD 2>/dev/null || echo "dev-$commit")
+# Two releases of one commit are the same, byte for byte.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+
+"$cargo" cyclonedx --version >/dev/null 2>&1 || {
+    echo "dist: cargo-cyclonedx is missing; cargo install --locked cargo-cyclonedx" >&2
+    exit 1
+}
+
+# What is for people to run, and the programs in each: those that the manifest names, or one of its name.
+packages='node proxy cli mump2p'
+programs=
+for package in $packages; do
+    named=$(awk '/^\[/ { bin = /^\[\[bin\]\]/ } bin && $1 == "name" { gsub(/"/, ""); print $3 }' "crates/$package/Cargo.toml")
+    programs="$programs ${named:-$package}"
+done
+
+# can_build CPU: whether its target is installed, and something that compiles C for it.
+can_build() {
+    [ -d "$(rustc --print target-libdir --target "$1-unknown-linux-musl")" ] || return 1
+    [ "$1" = "$(uname -m)" ] || command -v "$1-linux-gnu-gcc" >/dev/null
+}
+
+# build CPU FOLDER
+build() {
+    if [ "$1" != "$(uname -m)" ]; then
+        # The C library comes with Rust; its headers are GNU's, whose checked variants musl has not.
+        variable=$(echo "${1}_unknown_linux_musl" | tr '[:lower:]' '[:upper:]')
+        export "CARGO_TARGET_${variable}_LINKER=$1-linux-gnu-gcc" \
+            "CC_${1}_unknown_linux_musl=$1-linux-gnu-gcc" \
+            "CFLAGS_${1}_unknown_linux_musl=-U_FORTIFY_SOURCE" STRIP="$1-linux-gnu-strip"
+    fi
+    # shellcheck disable=SC2086 # a list of words
+    TARGET=$1-unknown-linux-musl OUT=$2/bin sh script/static.sh $programs
+    for program in $programs; do
+        # Whatever asks for an interpreter is not static.
+        ! LC_ALL=C readelf --program-headers "$2/bin/$program" | grep -q INTERP || {
+            echo "dist: $program of $1 is not static" >&2
+            exit 1
+        }
+    done
+}
+
+# bill CPU FOLDER: one for each program. They are written beside the manifests, nowhere else.
+bill() {
+    "$cargo" cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$1-unknown-linux-musl"
+    mkdir -p "$2/share/sbom"
+    for program in $programs; do
+        # Where it was built is nobody's business.
+        sed "s|file://$PWD|file://|g" crates/*/"${program}_bin.cdx.json" >"$2/share/sbom/$program.cdx.json"
+    done
+    find . -name '*.cdx.json' -not -path './target/*' -delete
+}
+
+# licences CPU: name, version and licence of each crate that is linked in, and the texts it brings.
+licences() {
+    # shellcheck disable=SC2046,SC2086 # a list of words
+    "$cargo" tree --locked $(printf -- '--package %s ' $packages) --edges normal --target "$1-unknown-linux-musl" --prefix none \
+        --format '{p}|{l}|{r}' | sed 's/ (\*)$//' | grep -v "($PWD\|^$" | LC_ALL=C sort -u >target/dist/crates
+    echo "What these programs are made of, beside themselves, and under which terms."
+    echo
+    sed 's/|/  /g' target/dist/crates
+    sed 's/|.*//; s/ (proc-macro)//; s/ v/-/' target/dist/crates | while read -r crate; do
+        for text in "$registry"/*/"$crate"/LICENSE* "$registry"/*/"$crate"/LICENCE* \
+            "$registry"/*/"$crate"/COPYING* "$registry"/*/"$crate"/NOTICE*; do
+            [ -f "$text" ] || continue
+            printf '\n======== %s: %s\n\n' "$crate" "$(basename "$text")"
+            cat "$text"
+        done
+    done
+    rm target/dist/crates
+}
+
+# manuals FOLDER: of the programs that write their own, by one that runs on this CPU.
+manuals() {
+    mump2p=$1/bin/mump2p
+    [ -x "$mump2p" ] || return 0
+    mkdir -p "$1/share/man/man1" "$1/share/completions"
+    "$mump2p" man --out "$1/share/man/man1"
+    for shell in bash zsh fish; do
+        "$mump2p" completions "$shell" >"$1/share/completions/mump2p.$shell"
+    done
+}
+
+rm -rf "$out"
+mkdir -p "$out"
+native=
+for cpu in ${CPUS:-x86_64 aarch64}; do
+    can_build "$cpu" || {
+        echo "dist: left out $cpu: rustup target add $cpu-unknown-linux-musl and $cpu-linux-gnu-gcc" >&2
+        continue
+    }
+    name=open-optimump2p-$version-$cpu-linux
+    folder=$out/$name
+    (build "$cpu" "$folder")
+    bill "$cpu" "$folder"
+    if [ "$cpu" = "$(uname -m)" ]; then
+        native=$folder
+        manuals "$folder"
+    elif [ -d "$native/share/man" ]; then
+        cp -R "$native/share/man" "$native/share/completions" "$folder/share/"
+    fi
+    licences "$cpu" >"$folder/THIRD-PARTY"
+    cp LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md SECURITY.md "$folder/"
+    tar --create --directory "$out" --sort=name --owner=0 --group=0 --numeric-owner \
+        --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip --no-name >"$out/$name.tar.gz"
+done
+for folder in "$out"/*/; do
+    rm -rf "$folder"
+done
+(cd "$out" && sha256sum ./*.tar.gz | sed 's| \./| |' | tee SHA256SUMS && ls -l ./*.tar.gz)
