@@ -53,7 +53,6 @@ fn assert_passes(mode: &str) {
         .output()
         .expect("bash runs");
     let said = printed(&output);
-    println!("{said}");
     assert!(output.status.success(), "{said}");
     for name in [
         "WebSocket delivery",

@@ -122,7 +122,9 @@ impl Traffic {
             families.histograms(name, help, [(Labels::new(), self.delay.clone())]);
         }
         self.with(|inner| {
-            topics.iter().for_each(|topic| inner.subscribed(topic));
+            for topic in topics {
+                inner.subscribed(topic);
+            }
             inner.families(families);
         });
     }

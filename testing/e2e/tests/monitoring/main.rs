@@ -115,7 +115,8 @@ impl Observer {
     }
 }
 
-async fn until_everything_is_found(observers: &mut [Observer]) {
+/// Returns how long it took.
+async fn until_everything_is_found(observers: &mut [Observer]) -> Duration {
     let begin = Instant::now();
     loop {
         for observer in observers.iter_mut() {
@@ -123,8 +124,7 @@ async fn until_everything_is_found(observers: &mut [Observer]) {
         }
         let missing: Vec<_> = observers.iter().flat_map(|observer| &observer.missing).collect();
         if missing.is_empty() {
-            println!("every expression found something after {:?}", begin.elapsed());
-            return;
+            return begin.elapsed();
         }
         assert!(begin.elapsed() < LIMIT, "not within {LIMIT:?}: {missing:#?}");
         tokio::time::sleep(LOOK_INTERVAL).await;
@@ -154,10 +154,11 @@ async fn every_panel_and_every_rule_finds_something_in_a_stack_under_load() {
             observer.missing.retain(|(_, expression)| !expression.contains(OF_REDIS));
         }
     }
-    tokio::select! {
+    let took = tokio::select! {
         () = stack.load() => unreachable!("it goes on for ever"),
-        () = until_everything_is_found(&mut observers) => {}
-    }
+        took = until_everything_is_found(&mut observers) => took,
+    };
+    println!("every expression found something after {took:?}");
     for observer in &observers {
         let targets = observer.prometheus.targets().await;
         assert_eq!(targets.len(), stack.nodes().len() + stack.proxies().len());
