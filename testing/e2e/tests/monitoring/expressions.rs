@@ -1,4 +1,4 @@
-//! What a PromQL expression asks for.
+//! What a `PromQL` expression asks for.
 
 /// What stands between a dashboard's expression and Prometheus: Grafana's variables.
 pub(crate) fn substituted(expression: &str, cluster: &str) -> String {
@@ -17,7 +17,7 @@ const BEFORE_LABELS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left
 
 /// Returns the selectors of an expression: names of metrics with what is in braces behind them.
 ///
-/// It knows the parts of PromQL that are used here. What it does not know it takes for a metric, of
+/// It knows the parts of `PromQL` that are used here. What it does not know it takes for a metric, of
 /// which nobody finds any.
 pub(crate) fn selectors(expression: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -57,7 +57,7 @@ fn without_labels(config: &str) -> String {
         ["labels:", "cluster_id: optimum_local", "protocol_type: optimum"].contains(&line.trim())
     };
     assert_eq!(config.lines().filter(is_label).count(), 6, "three lines for each job");
-    config.lines().filter(|line| !is_label(line)).map(|line| format!("{line}\n")).collect()
+    config.split_inclusive('\n').filter(|line| !is_label(line)).collect()
 }
 
 fn config(stack: &Stack) -> String {
