@@ -1,12 +1,13 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test images docker-test dist kubernetes
+.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test images docker-test dist kubernetes
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
 PROFILE ?= release
 # Where cargo puts them.
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))
+BUILT_DEV = $(or $(CARGO_TARGET_DIR),target)/debug
 MUMP2P ?= $(BUILT)/mump2p
 
 # Words behind these three are theirs, and no targets: whatever a topic is called, nothing else runs.
@@ -82,6 +83,7 @@ build: ## Build all programs, the clients to where the guide runs them (PROFILE=
 	install -D $(BUILT)/proxy-client grpc_proxy_client/proxy-client
 	ln -sf proxy-client grpc_proxy_client/proxy_client
 	install -D $(BUILT)/keygen keygen/keygen
+	install -D $(BUILT)/mump2p bin/mump2p
 	@echo "All clients built successfully"
 
 generate-identity: ## Generate P2P identity (if missing)
@@ -150,6 +152,10 @@ page-test: ## Test the live page in a headless Chromium (needs chromium and npm)
 	$(CARGO) build --workspace --quiet
 	cd testing/page && npm test
 
+guide: ## Run every command of the guide's pages (needs Go, protoc, Node.js, Python; free ports 8081 …)
+	$(CARGO) build --workspace --quiet
+	PROFILE=dev $(BUILT_DEV)/run-guide docs/guide.md docs/applications.md docs/research.md
+
 deny: ## Check bans, licences and sources of the dependencies (needs cargo-deny)
 	@# The manifests of every platform's dependencies must be here; then no network is needed.
 	$(CARGO) fetch --locked --quiet
@@ -196,7 +202,7 @@ bench-coding-check: ## Format check and lints of the coding benchmark, a workspa
 clean: ## Remove what was built
 	$(CARGO) clean
 	rm -f grpc_p2p_client/p2p-client grpc_p2p_client/p2p-multi-publish grpc_p2p_client/p2p-multi-subscribe
-	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen
+	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen bin/mump2p
 	rm -rf testing/go-client/gen testing/go-client/bin
 
 endif

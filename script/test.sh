@@ -98,6 +98,20 @@ else
     skip "live page" "chromium or npm is missing; apt-get install chromium npm"
 fi
 
+# Whether there is what a reader of the guide's pages needs.
+has_guide() {
+    for command in go protoc node curl; do
+        command -v $command >/dev/null || return 1
+    done
+    python3 -c "import ensurepip" 2>/dev/null
+}
+
+if has_guide; then
+    step guide make --no-print-directory guide
+else
+    skip guide "Go, protoc, Node.js, curl or Python's venv is missing; apt-get install golang protobuf-compiler nodejs curl python3-venv"
+fi
+
 if command -v go >/dev/null; then
     step Kubernetes make --no-print-directory kubernetes
 else

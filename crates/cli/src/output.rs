@@ -31,7 +31,8 @@ pub fn tell(text: &str) {
 
 /// Prints a line on stderr.
 pub fn note(text: &str) {
-    let _gone = writeln!(io::stderr().lock(), "{text}");
+    // One write: it is not mixed with a line of stdout where both go to one place.
+    let _gone = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints a line on stderr with date and time in front, as Go's `log` does.
