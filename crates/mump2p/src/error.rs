@@ -56,15 +56,14 @@ impl Error {
         matches!(self, Self::OutputClosed | Self::Interrupted)
     }
 
-    /// Returns the exit code: 0 when a reader had enough, 1 for a failure, 2 for wrong flags (as the
-    /// parser of the flags has it), 3 for an address where nobody answers, 4 for a missing login,
-    /// 130 for Ctrl-C (128 and the number of the signal, as shells have it).
+    /// Returns the exit code: 0 when a reader had enough, 1 for a failure, an address where nobody
+    /// answers among them, 2 for wrong flags (as the parser of the flags has it), 4 for a missing
+    /// login, 130 for Ctrl-C (128 and the number of the signal, as shells have it).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Unreachable { .. } => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable { .. } => 3,
             Self::Login(_) => 4,
             Self::Interrupted => 130,
             Self::During { error, .. } => error.exit_code(),

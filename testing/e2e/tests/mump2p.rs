@@ -155,7 +155,7 @@ async fn what_is_wrong_is_said_with_an_exit_code() {
         (&["publish", "--topic", TOPIC][..], 2, "either --message or --file must be provided"),
         (&["publish", "--topic", TOPIC, "--message", "a"], 1, "topic not assigned"),
         (&["publish", "--topic", TOPIC, "--file", file], 1, "no UTF-8 text"),
-        (&["health", "--service-url", closed], 3, closed),
+        (&["health", "--service-url", closed], 1, closed),
         (&["health", "--service-url", "localhost:8081"], 2, "for example"),
         (&["subscribe", "--topic", TOPIC, "--direct", "--threshold", "1"], 2, "--threshold"),
         (&["subscribe", "--topic", TOPIC, "--persist", "/proc/no/x"], 1, "/proc/no/x"),
