@@ -67,10 +67,12 @@ help: ## Show this list
 up: ## Start a local stack: make up [detach=1] [nodes=16] [mode=gossipsub] [prometheus=1]
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
 	@# first build takes a third of the time of a release build.
-	$(CARGO) run --quiet --package devnet -- $(UP_FLAGS) $(ARGS)
+	$(CARGO) build --quiet --workspace --bin devnet
+	@$(BUILT_DEV)/devnet $(UP_FLAGS) $(ARGS)
 
 down: ## End the stack that runs in the background
-	$(CARGO) run --quiet --package devnet -- down
+	$(CARGO) build --quiet --workspace --bin devnet
+	@$(BUILT_DEV)/devnet down
 
 test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
 	@sh script/test.sh
@@ -83,7 +85,7 @@ build: ## Build all programs, the clients to where the guide runs them (PROFILE=
 	install -D $(BUILT)/proxy-client grpc_proxy_client/proxy-client
 	ln -sf proxy-client grpc_proxy_client/proxy_client
 	install -D $(BUILT)/keygen keygen/keygen
-	install -D $(BUILT)/mump2p bin/mump2p
+	install -D -t bin $(BUILT)/mump2p $(BUILT)/p2pnode $(BUILT)/proxy
 	@echo "All clients built successfully"
 
 generate-identity: ## Generate P2P identity (if missing)
@@ -202,7 +204,8 @@ bench-coding-check: ## Format check and lints of the coding benchmark, a workspa
 clean: ## Remove what was built
 	$(CARGO) clean
 	rm -f grpc_p2p_client/p2p-client grpc_p2p_client/p2p-multi-publish grpc_p2p_client/p2p-multi-subscribe
-	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen bin/mump2p
+	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen
+	rm -rf bin
 	rm -rf testing/go-client/gen testing/go-client/bin
 
 endif

@@ -42,8 +42,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request that is longer ends its stream; between the longest message and this the stream
-/// lives, and the message is refused.
-const REQUEST_BYTES_MIN: usize = 64 << 20;
+/// lives, and the message is refused. A proxy takes messages of 64 MiB, and what is around them must
+/// not end the stream that it shares among its clients.
+const REQUEST_BYTES_MIN: usize = (64 << 20) + (64 << 10);
 
 /// The service.
 #[derive(Clone, Debug)]

@@ -186,6 +186,15 @@ async fn end_after(node: &Running, request: impl prost::Message + 'static) -> to
 }
 
 #[tokio::test]
+async fn the_longest_message_that_a_proxy_takes_is_refused_and_its_stream_lives() {
+    let node = start(config("c", &[])).await;
+    let mut client = Client::open(&node).await;
+    client.send(Publish, "t", vec![7; 64 << 20]).await;
+    client.send(Publish, "t", "short").await;
+    assert_eq!(client.message().await["message"], STANDARD.encode("short"));
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_read_ends_its_stream_with_its_status_and_is_counted() {
     let node = start(config("c", &[])).await;
     let command = Publish as i32;
