@@ -123,10 +123,13 @@ async fn clients_of_one_proxy_lose_nothing_when_the_other_is_killed_in_a_burst()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accepted_messages_are_delivered_when_a_node_is_killed_in_a_burst() {
     const COUNT: usize = 1000;
-    let (mut nodes, first, _second) = stack(4).await;
+    let (mut nodes, first, second) = stack(4).await;
     first.subscribe("a", TOPIC, 0.1).await;
     let mut a = first.socket("a").await;
     until_delivered(&first, &mut a).await;
+    second.subscribe("everywhere", TOPIC, 1.0).await;
+    let mut everywhere = second.socket("everywhere").await;
+    until_delivered(&first, &mut everywhere).await;
     let kill = async {
         let log = first.log();
         let source = log.lines().rev().find(|line| line.contains("payloads come from"));
@@ -138,6 +141,8 @@ async fn accepted_messages_are_delivered_when_a_node_is_killed_in_a_burst() {
     let begun = async {
         let only = [&first];
         burst(&only, COUNT / 2).await;
+        // What a node confirmed and told nobody of before it died is gone with it.
+        assert_eq!(all_of(&mut everywhere, COUNT / 2).await, 0);
         kill.await;
         let later = stream::iter(COUNT / 2..COUNT).map(|number| {
             let first = &first;
