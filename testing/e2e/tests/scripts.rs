@@ -24,14 +24,14 @@ impl Checkout {
     fn new() -> Self {
         let here = Self(tempfile::tempdir().expect("a folder"));
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let bin = here.path("bin");
-        for folder in ["bin", "script", "target/debug", "grpc_proxy_client"] {
+        let tools = here.path("tools");
+        for folder in ["tools", "script", "target/debug", "grpc_proxy_client"] {
             fs::create_dir_all(here.path(folder)).expect("a folder");
         }
         for tool in TOOLS {
             let paths = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
             let path = paths.iter().find(|path| path.exists()).expect(tool);
-            symlink(path, bin.join(tool)).expect("a link");
+            symlink(path, tools.join(tool)).expect("a link");
         }
         fs::copy(root.join("Makefile"), here.path("Makefile")).expect("copied");
         for name in ["generate-identity.sh", "proxy_client.sh", "make-client.sh"] {
@@ -55,18 +55,26 @@ impl Checkout {
 
     /// Puts what cargo would build where cargo puts it, and no cargo.
     fn built(&self) {
-        for name in ["p2p-client", "p2p-multi-publish", "p2p-multi-subscribe", "proxy-client"] {
+        for name in [
+            "p2p-client",
+            "p2p-multi-publish",
+            "p2p-multi-subscribe",
+            "proxy-client",
+            "mump2p",
+            "p2pnode",
+            "proxy",
+        ] {
             self.say(&format!("target/debug/{name}"), name);
         }
         fs::copy(program("keygen"), self.path("target/debug/keygen")).expect("copied");
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.path("bin").join(name));
+        let mut command = Command::new(self.path("tools").join(name));
         command
             .current_dir(self.0.path())
             .env_clear()
-            .env("PATH", self.path("bin"))
+            .env("PATH", self.path("tools"))
             .stdin(Stdio::null());
         command
     }
@@ -102,6 +110,9 @@ fn make_builds_the_clients_where_the_guide_runs_them_and_clean_removes_them() {
         "grpc_proxy_client/proxy-client",
         "grpc_proxy_client/proxy_client",
         "keygen/keygen",
+        "bin/mump2p",
+        "bin/p2pnode",
+        "bin/proxy",
     ];
     assert!(programs.iter().all(|name| here.path(name).exists()));
     let (well, said) = here.make(&["clean"]);
@@ -154,7 +165,7 @@ fn make_says_what_is_missing_and_does_nothing_else() {
 #[test]
 fn make_dashboard_asks_the_places_it_is_given() {
     let here = Checkout::new();
-    here.say("bin/mump2p", "mump2p");
+    here.say("tools/mump2p", "mump2p");
     for (words, arguments) in [
         (&["dashboard"][..], "[dashboard] [--local]"),
         (&["dashboard", "local"], "[dashboard] [--local]"),
@@ -216,7 +227,7 @@ fn the_script_of_the_proxy_client_runs_in_any_shell() {
 fn the_script_of_the_proxy_client_builds_it_first() {
     let here = Checkout::new();
     here.built();
-    here.say("bin/cargo", "cargo");
+    here.say("tools/cargo", "cargo");
     let mut command = here.command("env");
     let run = command.env("PROFILE", "dev").args(["/bin/dash", "script/proxy_client.sh"]);
     let (well, said) = result(run.args(["subscribe", "t", "1"]).output());
@@ -236,7 +247,7 @@ fn exported(said: &str) -> String {
 #[test]
 fn an_identity_is_made_once_and_its_id_is_told() {
     let here = Checkout::new();
-    symlink(program("keygen"), here.path("bin/keygen")).expect("a link");
+    symlink(program("keygen"), here.path("tools/keygen")).expect("a link");
     let (well, said) = result(here.command("bash").arg(GENERATE).output());
     assert!(well, "{said}");
     let id = exported(&said);
