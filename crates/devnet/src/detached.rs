@@ -22,6 +22,7 @@ use crate::last_lines;
 /// How long a cluster may take to end: prometheus, page, proxies and nodes, a few seconds each.
 const DOWN_WAIT: Duration = Duration::from_secs(30);
 
+/// How often the lock is looked at while another process takes or frees it: the kernel tells no one.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a lock's file is read until it says the same twice, or whether a lock is free.

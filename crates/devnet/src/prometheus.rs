@@ -27,6 +27,7 @@ const START_WAIT: Duration = Duration::from_secs(60);
 /// How long it may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
+/// How often it is asked whether it listens, which it does not tell.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A Prometheus that runs; killed when dropped.

@@ -115,6 +115,7 @@ impl Work<'_> {
                 failed += 1;
             }
             if number < count {
+                // The pause that -delay asks for.
                 tokio::time::sleep(self.delay).await;
             }
         }
