@@ -20,6 +20,13 @@ step() {
     fi
 }
 
+# Where nothing is built again, what only the last step needed goes: a runner's disk may be small.
+forget() {
+    [ "${CI:-}" = true ] || return 0
+    rm -rf "$@"
+    df -h . | awk 'NR == 2 { print "   disk: " $3 " used, " $4 " free" }'
+}
+
 skip() {
     skipped="$skipped
   $1: $2"
@@ -42,6 +49,7 @@ step documentation make --no-print-directory doc
 # It builds other libraries, which nobody needs but the benchmark itself.
 if [ "${CI:-}" = true ]; then
     step "coding benchmark" make --no-print-directory bench-coding-check
+    forget testing/bench-coding/target
 fi
 
 if cargo deny --version >/dev/null 2>&1; then
@@ -57,15 +65,18 @@ if cargo +nightly fuzz --version >/dev/null 2>&1 && command -v c++ >/dev/null; t
 else
     skip fuzzing "nightly Rust, cargo-fuzz or a C++ compiler (g++) is missing; rustup toolchain install nightly && cargo install --locked cargo-fuzz"
 fi
+forget testing/fuzz/target
 
 if cargo +nightly miri --version >/dev/null 2>&1; then
     step interpreted make --no-print-directory miri
+    forget target/vectors target/miri
 else
     skip interpreted "nightly Rust with Miri is missing; rustup toolchain install nightly --component miri,rust-src"
 fi
 
 if has_cross; then
     step "other CPUs" make --no-print-directory cross
+    forget target/aarch64-unknown-linux-gnu target/wasm32-unknown-unknown target/x86_64-pc-windows-gnu target/aarch64-apple-darwin
 else
     skip "other CPUs" "an emulator, a linker or a target is missing; apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross && rustup target add aarch64-unknown-linux-gnu wasm32-unknown-unknown x86_64-pc-windows-gnu aarch64-apple-darwin"
 fi
@@ -123,6 +134,7 @@ if [ "${DOCKER:-}" = skip ]; then
     echo "== containers: SKIPPED, as DOCKER=skip asks: no image was built and no stack tried"
 else
     step containers make --no-print-directory docker-test
+    forget target/*-unknown-linux-musl
 fi
 
 # Last, so that the tests' own summary is near the end.
