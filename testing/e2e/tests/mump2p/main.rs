@@ -1,0 +1,3 @@
+//! The command line of users, as a process.
+
+mod ways;
