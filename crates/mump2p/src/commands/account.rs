@@ -209,8 +209,7 @@ pub(crate) fn usage(global: &Global, context: &Context) -> Result<(), Error> {
         None => (None, Limits::default()),
     };
     let now = Timestamp::now();
-    let counters =
-        usage::file::update(&usage::file::path(&path, subject), now, |counters| counters.clone())?;
+    let counters = usage::file::look(&usage::file::path(&path, subject), now)?;
     if claims.is_none() {
         output::note("nobody is logged in: only what is published with a login is counted");
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read as _, Seek as _, Write as _},
+    io::{ErrorKind, Read as _, Seek as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -26,6 +26,27 @@ pub(crate) fn path(auth: &Path, subject: Option<&str>) -> PathBuf {
         end -= 1;
     }
     file::folder(auth).join(format!("{}_usage.json", &name[..end]))
+}
+
+/// Reads the counters, rolled to `now`, and leaves everything as it is.
+///
+/// # Errors
+///
+/// Returns an error if the file is there and cannot be read.
+pub(crate) fn look(path: &Path, now: Timestamp) -> Result<Counters, Error> {
+    let failed =
+        |error: std::io::Error| Error::Failed(format!("cannot read {}: {error}", path.display()));
+    let mut counters = match File::open(path) {
+        Ok(mut file) => {
+            // Whoever writes empties it first.
+            file.lock_shared().map_err(failed)?;
+            read(&mut file, path).map_err(failed)?
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Counters::default(),
+        Err(error) => return Err(failed(error)),
+    };
+    counters.roll(now);
+    Ok(counters)
 }
 
 /// Reads the counters, rolled to `now`, changes them and writes them back, while no other process
@@ -93,8 +114,20 @@ mod tests {
             });
             assert_eq!(count.expect("counted"), expected);
         }
+        assert_eq!(look(&path, now).expect("readable").publish_count, 3);
         std::fs::write(&path, "{\"PublishCount\":").expect("written");
         assert_eq!(update(&path, now, |counters| counters.publish_count).expect("anew"), 0);
+    }
+
+    #[test]
+    fn a_look_leaves_no_file_behind_and_names_one_that_cannot_be_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sub/default_usage.json");
+        let now = Timestamp::from_second(1_700_000_000).expect("a time");
+        assert_eq!(look(&path, now).expect("none is sound").last_reset, now);
+        assert!(!path.exists() && !folder.path().join("sub").exists());
+        let error = look(folder.path(), now).expect_err("a folder").to_string();
+        assert!(error.contains(&folder.path().display().to_string()), "{error}");
     }
 
     #[test]
