@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write as _};
 
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, plain_text::plain_lines};
 
 /// The form of what a command answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,7 +30,7 @@ impl Output {
         table: impl FnOnce(&T) -> String,
     ) -> Result<(), Error> {
         let text = match self {
-            Self::Table => table(answer),
+            Self::Table => return plain_line(table(answer).trim_end_matches('\n')),
             Self::Json => serde_json::to_string_pretty(answer)
                 .map_err(|error| Error::Failed(error.to_string()))?,
             Self::Yaml => {
@@ -39,6 +39,16 @@ impl Output {
         };
         line(text.trim_end_matches('\n'))
     }
+}
+
+/// Prints a line for people on stdout, without what would steer their terminal: servers may have
+/// said parts of it.
+///
+/// # Errors
+///
+/// Returns [`Error::OutputClosed`] if nobody reads any more.
+pub(crate) fn plain_line(text: &str) -> Result<(), Error> {
+    line(&plain_lines(text))
 }
 
 /// Prints a line on stdout.
@@ -67,10 +77,10 @@ pub fn bytes(text: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// Prints a line on stderr: what is not the answer.
+/// Prints a line on stderr, without what would steer a terminal: what is not the answer.
 pub fn note(text: &str) {
     // Nobody may read it; that is no reason to fail.
-    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+    let _closed = writeln!(std::io::stderr().lock(), "{}", plain_lines(text));
 }
 
 #[cfg(test)]

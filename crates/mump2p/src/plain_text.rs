@@ -1,5 +1,7 @@
 //! Text from others, made fit for a terminal.
 
+use std::borrow::Cow;
+
 /// Stands for a character that is not shown, and for what was cut.
 const REPLACEMENT: char = '\u{fffd}';
 
@@ -16,6 +18,16 @@ pub(crate) fn plain(text: &str, chars_max: usize) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// Returns text of many lines, of which a terminal only shows what is in it. Ends of lines and tabs
+/// stay.
+pub(crate) fn plain_lines(text: &str) -> Cow<'_, str> {
+    let kept = |character| matches!(character, '\n' | '\t') || shown(character) == character;
+    if text.chars().all(kept) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|character| if kept(character) { character } else { REPLACEMENT }).collect()
 }
 
 fn shown(character: char) -> char {
@@ -48,6 +60,12 @@ mod tests {
             "a\u{fffd}b\u{fffd}\u{fffd}c\u{fffd}\u{fffd}2J"
         );
         assert_eq!(plain("abc\u{202e}def\u{2066}", 100), "abc\u{fffd}def\u{fffd}");
+    }
+
+    #[test]
+    fn lines_and_tabs_stay_where_text_has_many_lines() {
+        assert_eq!(plain_lines("✅ a\n\tb ⚠️"), "✅ a\n\tb ⚠️");
+        assert_eq!(plain_lines("a\r\n\u{1b}[2J\u{9b}b"), "a\u{fffd}\n\u{fffd}[2J\u{fffd}b");
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Sink {
     /// Prints what is no message: among them for people, else beside them.
     pub(crate) fn status(&self, text: &str) -> Result<(), Error> {
         match self.output {
-            Output::Table => output::line(text),
+            Output::Table => output::plain_line(text),
             Output::Json | Output::Yaml => {
                 output::note(text);
                 Ok(())

@@ -30,17 +30,20 @@ pub(crate) async fn login(global: &Global) -> Result<(), Error> {
     let path = file::path(global.auth_path.as_deref())?;
     let issuer = Issuer::new(global)?;
     let code = issuer.begin().await?;
-    output::line("To log in, open this page in a browser:\n")?;
-    output::line(&format!(
+    output::plain_line("To log in, open this page in a browser:\n")?;
+    output::plain_line(&format!(
         "  {}\n",
         code.verification_uri_complete.as_ref().unwrap_or(&code.verification_uri)
     ))?;
-    output::line(&format!("and confirm the code: {}\n", code.user_code))?;
-    output::line("Waiting for confirmation... Press Ctrl+C to give up")?;
+    output::plain_line(&format!("and confirm the code: {}\n", code.user_code))?;
+    output::plain_line("Waiting for confirmation... Press Ctrl+C to give up")?;
     let login = issuer.confirmed(&code).await?;
     let claims = Claims::read(&login.token)?;
     login.save(&path)?;
-    output::line(&format!("✅ Logged in as {} until {}", claims.client_id, login.expires_at))?;
+    output::plain_line(&format!(
+        "✅ Logged in as {} until {}",
+        claims.client_id, login.expires_at
+    ))?;
     if !claims.is_active {
         output::note("your account is inactive, please contact support");
     }
