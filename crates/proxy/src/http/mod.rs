@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How long a request may take, its body included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Names a request in logs and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -25,11 +25,15 @@ pub(crate) use node::{Node, NodeState, PublishFailure};
 use crate::{config::Config, error::RequestError};
 use tickets::OwnTickets;
 
-/// How long a node may take to confirm a message before another is asked.
+/// How long a node may take to confirm a short message before another is asked.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 
-/// How long a publish may take, all nodes together.
+/// How long the publish of a short message may take, all nodes together.
 const PUBLISH_MAX: Duration = Duration::from_secs(10);
+
+/// A second more for so many bytes of a message. The longest one thus has 26 s, so that the answer
+/// comes before the request times out, and reaches a node over a link of 32 Mbit/s.
+const BYTES_PER_SECOND: usize = 4 << 20;
 
 /// How long a node may take to answer a question.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -136,12 +140,14 @@ impl Upstream {
         id: MessageId,
     ) -> Result<(), RequestError> {
         let begin = Instant::now();
+        let [attempt_max, publish_max] =
+            [ATTEMPT_MAX, PUBLISH_MAX].map(|short| short + longer_by(payload.len()));
         let mut last = RequestError::NoNode;
         let mut tried = Vec::new();
-        while begin.elapsed() < PUBLISH_MAX {
+        while begin.elapsed() < publish_max {
             let node = self.ranked().into_iter().find(|node| !tried.contains(&node.id));
             let Some(node) = node else { return Err(last) };
-            let wait = ATTEMPT_MAX.min(PUBLISH_MAX.saturating_sub(begin.elapsed()));
+            let wait = attempt_max.min(publish_max.saturating_sub(begin.elapsed()));
             let publish = node.publish(topic.clone(), payload.clone(), id);
             match tokio::time::timeout(wait, publish).await {
                 Ok(Ok(())) => return Ok(()),
@@ -215,6 +221,25 @@ impl Upstream {
     }
 }
 
+/// Returns how much longer a message of `bytes` may take than a short one.
+fn longer_by(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / BYTES_PER_SECOND) as u64)
+}
+
 async fn topics_of(node: Arc<Node>) -> Option<Vec<String>> {
     tokio::time::timeout(ANSWER_MAX, node.topics()).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::MESSAGE_BYTES_MAX;
+
+    #[test]
+    fn a_long_message_has_longer_and_the_longest_is_answered_before_its_request_times_out() {
+        assert_eq!(longer_by(100_000), Duration::ZERO);
+        assert_eq!(longer_by(8 << 20), Duration::from_secs(2));
+        let longest = PUBLISH_MAX + longer_by(MESSAGE_BYTES_MAX as usize);
+        assert!(longest < crate::http::REQUEST_TIMEOUT, "{longest:?}");
+    }
 }
