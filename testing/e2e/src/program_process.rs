@@ -28,7 +28,12 @@ impl Program {
 
     /// Starts a program of the workspace; what it prints on stderr is read as well.
     pub fn talkative(name: &str, arguments: &[&str]) -> Self {
-        Self::spawn(Command::new(program(name)).args(arguments).stderr(Stdio::piped()))
+        Self::talkative_command(Command::new(program(name)).args(arguments))
+    }
+
+    /// Starts any program; what it prints on stderr is read as well.
+    pub fn talkative_command(command: &mut Command) -> Self {
+        Self::spawn(command.stderr(Stdio::piped()))
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -51,6 +56,11 @@ impl Program {
                 return line;
             }
         }
+    }
+
+    /// Returns whether a line with `text` in it has come; lines up to it are not read again.
+    pub fn has_printed(&self, text: &str) -> bool {
+        self.lines.try_iter().any(|line| line.contains(text))
     }
 
     /// Returns the lines that are left, when the program has ended.
