@@ -38,8 +38,8 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the mesh may take to stand, and the first message to arrive. Generous: both take a
-/// fraction of a second on an idle machine.
+/// How long nothing may get better while the mesh begins to stand or the first message spreads.
+/// Generous: few nodes take a fraction of a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines of a log that are shown with an error.
@@ -52,6 +52,9 @@ fn main() -> ExitCode {
     let done = match &arguments.task {
         Some(Task::Down { state }) => {
             detached::down(&Files::of(state)).map(|told| report.line(&told))
+        }
+        Some(Task::BecomePrometheus { parent, arguments }) => {
+            return prometheus::become_it(*parent, arguments);
         }
         None if arguments.detach => {
             detached::start(&Files::of(&arguments.state), std::env::args_os().skip(1))
