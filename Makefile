@@ -202,6 +202,9 @@ bench-coding-check: ## Format check and lints of the coding benchmark, a workspa
 	$(CARGO) clippy --manifest-path testing/bench-coding/Cargo.toml --all-targets --quiet -- -D warnings
 
 clean: ## Remove what was built
+	@# The lock of a stack in the background is there too: without it nobody could end the stack.
+	@[ ! -e target/devnet/devnet.pid ] || flock --shared --nonblock target/devnet/devnet.pid true || { \
+		echo "A stack runs in the background: end it first with make down." >&2; exit 1; }
 	$(CARGO) clean
 	rm -f grpc_p2p_client/p2p-client grpc_p2p_client/p2p-multi-publish grpc_p2p_client/p2p-multi-subscribe
 	rm -f grpc_proxy_client/proxy-client grpc_proxy_client/proxy_client keygen/keygen

@@ -80,6 +80,16 @@ pub(crate) enum Task {
         #[arg(long, value_name = "DIR", default_value = "target/devnet", value_parser = NonEmptyStringValueParser::new())]
         state: String,
     },
+
+    /// What --prometheus starts: becomes Prometheus and ends with the process that asked for it.
+    #[command(hide = true)]
+    BecomePrometheus {
+        /// Who asked.
+        parent: u32,
+        /// What Prometheus is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// What the nodes speak among themselves.

@@ -162,7 +162,7 @@ pub(crate) fn p2p_address(running: &Running) -> Option<String> {
 }
 
 /// Waits until every node has as many mesh peers of `topic` as it needs; returns how long that
-/// took.
+/// took. Many nodes on a slow machine take long: it is given up when nothing got better for `limit`.
 pub(crate) async fn until_meshed(
     handles: &BTreeMap<u16, Handle>,
     topic: &str,
@@ -172,6 +172,7 @@ pub(crate) async fn until_meshed(
     // The lower bound of the mesh, or everybody in a smaller cluster.
     let needed = node::Mesh::default().min.min(handles.len().saturating_sub(1));
     for (number, handle) in handles {
+        let (mut most, mut since) = (0, Instant::now());
         loop {
             let status = handle.status().await.context("the node stopped")?;
             let in_mesh = |peer: &&node::PeerStatus| peer.mesh.iter().any(|name| name == topic);
@@ -179,8 +180,13 @@ pub(crate) async fn until_meshed(
             if meshed >= needed {
                 break;
             }
-            if begin.elapsed() > limit {
-                bail!("node {number} has {meshed} of {needed} mesh peers after {limit:?}");
+            if meshed > most {
+                (most, since) = (meshed, Instant::now());
+            }
+            if since.elapsed() > limit {
+                bail!(
+                    "node {number} has {meshed} of {needed} mesh peers, and since {limit:?} no more"
+                );
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }

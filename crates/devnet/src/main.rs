@@ -38,8 +38,8 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the mesh may take to stand, and the first message to arrive. Generous: both take a
-/// fraction of a second on an idle machine.
+/// How long nothing may get better while the mesh begins to stand or the first message spreads.
+/// Generous: few nodes take a fraction of a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines of a log that are shown with an error.
@@ -52,6 +52,9 @@ fn main() -> ExitCode {
     let done = match &arguments.task {
         Some(Task::Down { state }) => {
             detached::down(&Files::of(state)).map(|told| report.line(&told))
+        }
+        Some(Task::BecomePrometheus { parent, arguments }) => {
+            return prometheus::become_it(*parent, arguments);
         }
         None if arguments.detach => {
             detached::start(&Files::of(&arguments.state), std::env::args_os().skip(1))
@@ -82,20 +85,25 @@ fn stay(arguments: &Arguments, report: Report, is_live: bool) -> anyhow::Result<
     service::log::init_beside(&level, node::VERSION, node::COMMIT, !is_live, beside);
     let lock = arguments.attached_to.as_deref().map(Files::of).map(Lock::take).transpose()?;
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    let done = runtime.block_on(run(arguments, report, is_live, &problems, lock));
+    let done =
+        runtime.block_on(run(&Start { arguments, report, is_live, problems: &problems }, lock));
     if done.is_err() && is_live {
         problems.newest().iter().for_each(|line| report.line(line));
     }
     done
 }
 
-async fn run(
-    arguments: &Arguments,
+/// How a stack is started, and where it tells of itself.
+#[derive(Clone, Copy, Debug)]
+struct Start<'a> {
+    arguments: &'a Arguments,
     report: Report,
+    /// Whether the live view follows.
     is_live: bool,
-    problems: &Arc<Problems>,
-    lock: Option<Lock>,
-) -> anyhow::Result<()> {
+    problems: &'a Arc<Problems>,
+}
+
+async fn run(start: &Start<'_>, lock: Option<Lock>) -> anyhow::Result<()> {
     // Before anything else: a signal that comes during the start is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
@@ -105,9 +113,9 @@ async fn run(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = hangup.recv() => Ok(()),
-        ran = stack.run(arguments, report, is_live, problems, lock) => ran,
+        ran = stack.run(start, lock) => ran,
     };
-    report.stopping();
+    start.report.stopping();
     stack.stop().await;
     ran
 }
@@ -125,14 +133,8 @@ struct Stack {
 
 impl Stack {
     /// Starts everything, shows it at work, and stays. Returns only with an error.
-    async fn run(
-        &mut self,
-        arguments: &Arguments,
-        report: Report,
-        is_live: bool,
-        problems: &Arc<Problems>,
-        lock: Option<Lock>,
-    ) -> anyhow::Result<()> {
+    async fn run(&mut self, start: &Start<'_>, lock: Option<Lock>) -> anyhow::Result<()> {
+        let Start { arguments, report, is_live, problems } = *start;
         self.lock = lock;
         let ports = Ports::of(arguments)?;
         ports.check_free()?;

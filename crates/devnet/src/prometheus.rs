@@ -3,13 +3,16 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     net::{SocketAddr, TcpListener},
-    process::Stdio,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
@@ -20,6 +23,9 @@ use tracing::warn;
 use crate::{cluster::Cluster, last_lines, ports::LOOPBACK};
 
 const PROGRAM: &str = "prometheus";
+
+/// How a shell says that there is no such program.
+const NOT_FOUND: u8 = 127;
 
 /// How long it may take until it listens.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -51,30 +57,20 @@ impl Prometheus {
         let (config, log) = (folder.path().join("prometheus.yml"), folder.path().join("log"));
         fs::write(&config, configuration(cluster)).context("write Prometheus' configuration")?;
         let stderr = File::create(&log).context("make Prometheus' log")?;
-        let spawned = Command::new(PROGRAM)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+        let child = command(&config, folder.path(), address)?
             .stderr(stderr)
-            // Ctrl-C is for us; it is ended after what it scrapes.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
-        let child = spawned.map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
-                return anyhow::anyhow!(
-                    "{PROGRAM} is not installed: apt-get install prometheus, or start without \
-                     --prometheus (prometheus=1)"
-                );
-            }
-            anyhow::Error::new(error).context("prometheus does not start")
-        })?;
+            .spawn()
+            .context("start what becomes Prometheus")?;
         let mut started = Self { child, address, _folder: folder };
         let begin = Instant::now();
         while TcpStream::connect(address).await.is_err() {
             if let Some(status) = started.child.try_wait().context("watch Prometheus")? {
+                if status.code() == Some(NOT_FOUND.into()) {
+                    bail!(
+                        "{PROGRAM} is not on the PATH: apt-get install prometheus, or start \
+                         without --prometheus (prometheus=1)"
+                    );
+                }
                 bail!("prometheus ended at once ({status}):\n{}", last_lines(&log));
             }
             if begin.elapsed() > START_WAIT {
@@ -100,15 +96,53 @@ impl Prometheus {
 
     /// Ends it in good order.
     pub(crate) async fn stop(mut self) {
-        let id = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(id) = id {
             // It may have ended meanwhile.
-            let _ended = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+            let _ended = kill_process(id, Signal::TERM);
         }
         if tokio::time::timeout(STOP_WAIT, self.child.wait()).await.is_err() {
             warn!("prometheus took too long to end: killed");
         }
     }
+}
+
+/// Returns this program in its hidden task, which becomes Prometheus.
+fn command(config: &Path, folder: &Path, address: SocketAddr) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("find this program")?);
+    command
+        .arg("become-prometheus")
+        .arg(std::process::id().to_string())
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+        .arg(format!("--web.listen-address={address}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        // Ctrl-C is for us; it is ended after what it scrapes.
+        .process_group(0)
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// Becomes Prometheus, which the kernel ends when `parent` ends, however that ends. To ask for that
+/// between fork and exec would need unsafe code; what was asked for outlives exec.
+///
+/// What ends a child is the end of the thread that started it: devnet's main one, which drives the
+/// stack.
+pub(crate) fn become_it(parent: u32, arguments: &[String]) -> ExitCode {
+    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // Of a parent that ended before, nothing is told.
+    let is_orphan = std::os::unix::process::parent_id() != parent;
+    if asked.is_err() || is_orphan {
+        return ExitCode::FAILURE;
+    }
+    let error = std::process::Command::new(PROGRAM).args(arguments).exec();
+    if error.kind() == io::ErrorKind::NotFound {
+        return NOT_FOUND.into();
+    }
+    // Its log: who started it shows the end of that.
+    let _gone = writeln!(io::stderr(), "{PROGRAM}: {error}");
+    ExitCode::FAILURE
 }
 
 fn free(port: u16) -> io::Result<SocketAddr> {

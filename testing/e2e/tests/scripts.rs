@@ -12,9 +12,9 @@ use e2e::program;
 use tempfile::TempDir;
 
 /// What scripts use of the system.
-const TOOLS: [&str; 19] = [
-    "awk", "bash", "cat", "dirname", "echo", "env", "grep", "id", "install", "ln", "make", "mkdir",
-    "rm", "sed", "sh", "sort", "tr", "true", "[",
+const TOOLS: [&str; 20] = [
+    "awk", "bash", "cat", "dirname", "echo", "env", "flock", "grep", "id", "install", "ln", "make",
+    "mkdir", "rm", "sed", "sh", "sort", "tr", "true", "[",
 ];
 
 /// A copy of Makefile and scripts, with nothing else on the PATH than what they need.
@@ -118,6 +118,24 @@ fn make_builds_the_clients_where_the_guide_runs_them_and_clean_removes_them() {
     let (well, said) = here.make(&["clean"]);
     assert!(well, "{said}");
     assert!(programs.iter().all(|name| !here.path(name).is_symlink() && !here.path(name).exists()));
+}
+
+#[test]
+fn make_clean_leaves_everything_alone_while_a_stack_runs_in_the_background() {
+    let here = Checkout::new();
+    here.built();
+    assert!(here.make(&["build"]).0);
+    fs::create_dir(here.path("target/devnet")).expect("a folder");
+    // As devnet holds it.
+    let lock = fs::File::create(here.path("target/devnet/devnet.pid")).expect("a file");
+    lock.lock().expect("nobody else knows it");
+    let (well, said) = here.make(&["clean"]);
+    assert!(!well && said.contains("end it first with make down"), "{said}");
+    assert!(here.path("bin/mump2p").exists());
+    drop(lock);
+    let (well, said) = here.make(&["clean"]);
+    assert!(well, "{said}");
+    assert!(!here.path("bin/mump2p").exists());
 }
 
 #[test]

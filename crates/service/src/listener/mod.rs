@@ -1,6 +1,7 @@
 //! The TCP listeners of the gRPC and HTTP faces: all addresses or one, bounded connections, TLS if
 //! asked for, and nothing lost of what a client sent before it went away.
 
+mod connection;
 mod preface;
 mod refusals;
 mod socket;
@@ -8,9 +9,7 @@ mod socket;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -18,15 +17,15 @@ use futures::{Stream, stream};
 use socket2::{Domain, Protocol, Type};
 use thiserror::Error;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
-use tonic::transport::server::Connected;
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tracing::{debug, warn};
 
+pub use connection::Connection;
+use connection::Layer;
 use preface::Preface;
 pub use refusals::{Refusals, families};
 use socket::Socket;
@@ -243,96 +242,6 @@ async fn agree(
     let agreed = tokio::time::timeout(HANDSHAKE_WAIT, tls.accept(socket)).await;
     let stream = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     Ok((Layer::Tls(Box::new(stream)), from))
-}
-
-/// A client's connection.
-#[derive(Debug)]
-pub struct Connection {
-    layer: Layer,
-    /// Watches its beginning, if that matters and until it is over.
-    preface: Option<Preface>,
-}
-
-#[derive(Debug)]
-enum Layer {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = match &mut self.layer {
-            Layer::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Layer::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
-        let Some(preface) = &mut self.preface else { return polled };
-        match polled {
-            Poll::Pending => preface.poll_late(cx),
-            Poll::Ready(Ok(())) => {
-                if preface.took(&buffer.filled()[before..]) {
-                    self.preface = None;
-                }
-                polled
-            }
-            Poll::Ready(Err(_)) => polled,
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.layer {
-            Layer::Plain(socket) => Pin::new(socket).poll_write(cx, data),
-            Layer::Tls(stream) => Pin::new(stream).poll_write(cx, data),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.layer {
-            Layer::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Layer::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.layer {
-            Layer::Plain(socket) => socket.is_write_vectored(),
-            Layer::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }
 
 #[cfg(test)]
