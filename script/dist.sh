@@ -85,14 +85,14 @@ licences() {
     rm target/dist/crates
 }
 
-# manuals FOLDER: of the programs that write their own, by one that runs on this CPU.
+# manuals FOLDER: each program writes its own, and mump2p the completions; they must run on this CPU.
 manuals() {
-    mump2p=$1/bin/mump2p
-    [ -x "$mump2p" ] || return 0
     mkdir -p "$1/share/man/man1" "$1/share/completions"
-    "$mump2p" man --out "$1/share/man/man1"
+    for program in $programs; do
+        "$1/bin/$program" man --out "$1/share/man/man1" >/dev/null
+    done
     for shell in bash zsh fish; do
-        "$mump2p" completions "$shell" >"$1/share/completions/mump2p.$shell"
+        "$1/bin/mump2p" completions "$shell" >"$1/share/completions/mump2p.$shell"
     done
 }
 

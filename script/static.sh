@@ -38,6 +38,26 @@ fi
 # What a debugger needs would be made, linked and then cut off again below.
 export CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_RELEASE_DEBUG=false
 
+# Where this was built and where crates came from is nobody's business, and two folders give the same
+# programs. Crates are unpacked first, so that the folder of each registry is known.
+home=${CARGO_HOME:-$HOME/.cargo}
+$cargo fetch --locked --quiet --target "$target"
+rust_flags=$(printf %s "${RUSTFLAGS:-}" | tr ' ' '\037')
+c_flags=
+# rename FROM TO: in what compilers write of file names; the last that fits counts.
+rename() {
+    rust_flags=${rust_flags:+$rust_flags$(printf '\037')}--remap-path-prefix=$1=$2
+    c_flags="$c_flags -ffile-prefix-map=$1=$2"
+}
+rename "$home" /cargo
+for registry in "$home"/registry/src/*; do
+    rename "$registry" /crates
+done
+[ -z "${CARGO_TARGET_DIR:-}" ] || rename "$CARGO_TARGET_DIR" /source/target
+rename "$PWD" /source
+variable=CFLAGS_$(printf %s "$target" | tr - _)
+export "$variable=$(printenv "$variable" || true)$c_flags" CARGO_ENCODED_RUSTFLAGS="$rust_flags"
+
 bins=
 for program in "$@"; do
     bins="$bins --bin $program"

@@ -15,15 +15,17 @@ const FALSE: [&str; 6] = ["0", "f", "F", "FALSE", "false", "False"];
 #[derive(Debug)]
 pub struct Flags {
     program: String,
+    about: &'static str,
     defined: Vec<Defined>,
 }
 
+/// A flag.
 #[derive(Debug)]
-struct Defined {
-    name: &'static str,
+pub(crate) struct Defined {
+    pub(crate) name: &'static str,
     kind: Kind,
     default: String,
-    usage: &'static str,
+    pub(crate) usage: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +55,9 @@ pub struct Exit {
 }
 
 impl Flags {
-    /// Begins the flags of `program`, named as it was called.
-    pub fn new(program: &str) -> Self {
-        Self { program: program.to_owned(), defined: Vec::new() }
+    /// Begins the flags of `program`, named as it was called; `about` says what it does.
+    pub fn new(program: &str, about: &'static str) -> Self {
+        Self { program: program.to_owned(), about, defined: Vec::new() }
     }
 
     /// Adds a flag that takes any text.
@@ -163,24 +165,49 @@ impl Flags {
         Exit { text: format!("{what}\n{}", self.usage()), code: 2 }
     }
 
-    /// Returns the usage text, flags in alphabetical order.
+    /// Returns the usage text.
     fn usage(&self) -> String {
         let mut text = format!("Usage of {}:\n", self.program);
-        let mut flags: Vec<&Defined> = self.defined.iter().collect();
-        flags.sort_by_key(|flag| flag.name);
-        for flag in flags {
-            let default = match flag.kind {
-                _ if ["", "0", "0s", "false"].contains(&flag.default.as_str()) => String::new(),
-                Kind::Text => format!(" (default {})", go_text::quote(&flag.default)),
-                Kind::Integer | Kind::Number | Kind::Switch | Kind::Duration => {
-                    format!(" (default {})", flag.default)
-                }
-            };
-            let (name, kind, usage) = (flag.name, flag.kind.name(), flag.usage);
+        for flag in self.sorted() {
+            let (name, kind, usage) = (flag.name, flag.kind(), flag.usage);
+            let default = flag.shown_default();
             // Writing to a string does not fail.
             let _written = writeln!(text, "  -{name}{kind}\n    \t{usage}{default}");
         }
         text
+    }
+
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    pub(crate) fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// Returns the flags in alphabetical order.
+    pub(crate) fn sorted(&self) -> Vec<&Defined> {
+        let mut flags: Vec<&Defined> = self.defined.iter().collect();
+        flags.sort_by_key(|flag| flag.name);
+        flags
+    }
+}
+
+impl Defined {
+    /// What stands behind the name: a space and what the value is; nothing of a switch.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// What stands behind the meaning: a space and the default in brackets, or nothing.
+    pub(crate) fn shown_default(&self) -> String {
+        match self.kind {
+            _ if ["", "0", "0s", "false"].contains(&self.default.as_str()) => String::new(),
+            Kind::Text => format!(" (default {})", go_text::quote(&self.default)),
+            Kind::Integer | Kind::Number | Kind::Switch | Kind::Duration => {
+                format!(" (default {})", self.default)
+            }
+        }
     }
 }
 
@@ -254,7 +281,7 @@ mod tests {
     use super::*;
 
     fn flags() -> Flags {
-        Flags::new("./client")
+        Flags::new("./client", "tries flags")
             .text("topic", "", "topic name")
             .text("addr", "localhost:1", "where")
             .integer("count", 1, "how many")

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod flags;
 pub mod go_text;
+mod manual;
 pub mod multi;
 pub mod output;
 pub mod program;

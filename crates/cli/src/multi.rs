@@ -169,6 +169,8 @@ pub fn end(code: ExitCode, records: &[&Tsv]) -> ExitCode {
 }
 
 /// Returns the flags of this process with those that name topic and nodes.
-pub fn process_flags() -> Flags {
-    flags(program::flags())
+///
+/// `about` says what it does.
+pub fn process_flags(about: &'static str) -> Flags {
+    flags(program::flags(about))
 }

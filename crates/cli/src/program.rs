@@ -1,6 +1,6 @@
 //! A client as a program: its flags, its runtime, and how it is ended.
 
-use std::{io, process::ExitCode, thread, time::Duration};
+use std::{io, path::Path, process::ExitCode, thread, time::Duration};
 
 use tokio::{
     runtime::Builder,
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     flags::{Flags, Parsed},
-    go_text, output,
+    go_text, manual, output,
 };
 
 /// How long a program that was told to end may take to do it.
@@ -19,10 +19,10 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// What a shell calls a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
-/// Returns the flags of this process, without any yet.
-pub fn flags() -> Flags {
+/// Returns the flags of this process, without any yet; `about` says what it does.
+pub fn flags(about: &'static str) -> Flags {
     let program = std::env::args_os().next().unwrap_or_default();
-    Flags::new(&program.to_string_lossy())
+    Flags::new(&program.to_string_lossy(), about)
 }
 
 /// Runs a program: `main` is given its flags and a token that is cancelled by Ctrl-C or SIGTERM.
@@ -37,6 +37,9 @@ pub fn run<F: Future<Output = ExitCode>>(
         Ok(parsed) => parsed,
         Err(exit) => return output::exit(&exit),
     };
+    if let Some(folder) = manual::wanted(&parsed.rest) {
+        return write_manual(flags, &folder);
+    }
     if let Some(first) = parsed.rest.first() {
         let first = go_text::quote(first);
         output::note(&format!("ignored: {first} and what follows; flags are -name=value"));
@@ -52,6 +55,16 @@ pub fn run<F: Future<Output = ExitCode>>(
     // What still waits for a reader is not waited for.
     runtime.shutdown_background();
     code
+}
+
+fn write_manual(flags: &Flags, folder: &Path) -> ExitCode {
+    match manual::write(flags, folder) {
+        Ok(page) => {
+            output::tell(&format!("the manual page is {}", page.display()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => output::fatal(&format!("cannot write to {}: {error}", folder.display())),
+    }
 }
 
 /// Watches for signals from now on, on a thread of its own: they are to be heard even when every

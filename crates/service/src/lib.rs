@@ -10,6 +10,7 @@ pub mod http;
 pub mod jwks;
 pub mod listener;
 pub mod log;
+mod manual;
 pub mod metrics;
 pub mod process;
 pub mod program;

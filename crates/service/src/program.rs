@@ -5,18 +5,19 @@ use std::{
     fmt::{Display, Write as _},
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, warn};
 
 use crate::{
     env::{ConfigError, Env, of_process},
-    version,
+    manual, version,
 };
 
 /// How long a daemon may take to say how it is.
@@ -51,10 +52,15 @@ pub enum Task {
 }
 
 impl Program {
-    /// Reads the command line; prints help, version or what is wrong, and exits, where that is asked
-    /// for.
+    /// Reads the command line; prints help, version or what is wrong, or writes the manual, and exits,
+    /// where that is asked for.
     pub fn task(&self) -> Task {
         let matches: ArgMatches = self.command().get_matches();
+        let manual = matches.subcommand_matches("man");
+        if let Some(folder) = manual.and_then(|matches| matches.get_one::<PathBuf>("out")) {
+            let code = self.tell(self.write_manual(folder));
+            std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
+        }
         if matches.get_flag("check") {
             Task::Check
         } else if matches.subcommand_matches("healthcheck").is_some() {
@@ -62,6 +68,14 @@ impl Program {
         } else {
             Task::Run
         }
+    }
+
+    /// Writes the pages; returns what there is to say.
+    fn write_manual(&self, folder: &Path) -> anyhow::Result<String> {
+        let shown = folder.display();
+        manual::write(self.command_line(), &self.variables, folder)
+            .with_context(|| format!("cannot write to {shown}"))?;
+        Ok(format!("manual pages are in {shown}"))
     }
 
     fn command(&self) -> Command {
@@ -72,14 +86,22 @@ impl Program {
             let default = default.trim_matches(['(', ')']);
             let _written = writeln!(help, "  {name:width$}  {meaning} ({default})");
         }
+        self.command_line().after_help(help)
+    }
+
+    /// All of the command line but the variables.
+    fn command_line(&self) -> Command {
         let check = Arg::new("check").long("check").action(ArgAction::SetTrue);
+        let out = Arg::new("out").long("out").value_name("DIR").required(true);
+        let out = out.value_parser(value_parser!(PathBuf));
+        let man = Command::new("man").about("Write the manual pages").hide(true);
         let health = Command::new("healthcheck");
         Command::new(self.name)
             .about(self.about)
             .version(format!("{} ({})", version::VERSION, version::COMMIT))
             .arg(check.help("Print the settings that would be used, or what is wrong with them"))
             .subcommand(health.about("Ask the one that runs with these settings how it is"))
-            .after_help(help)
+            .subcommand(man.arg(out.help("The folder to write to; made if it is not there")))
     }
 
     /// Prints the settings in effect, one a line, those that are not set with a mark; or what is

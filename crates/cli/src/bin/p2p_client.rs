@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn flags() -> Flags {
-    program::flags()
+    program::flags("publishes on a topic through a node's sidecar, or prints what comes")
         .text("addr", "localhost:33212", "sidecar gRPC address")
         .text("mode", "subscribe", "mode: subscribe or publish")
         .text("topic", "", "topic name")

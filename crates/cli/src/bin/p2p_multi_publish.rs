@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn flags() -> Flags {
-    multi::process_flags()
+    multi::process_flags("publishes random messages through the sidecars of many nodes at once")
         .integer("count", 1, "number of messages to publish to each node")
         .integer("datasize", 100, "bytes of each message, without the address before them")
         .duration("sleep", Duration::from_millis(50), "pause between two messages of a node")

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 fn flags() -> Flags {
-    multi::process_flags()
+    multi::process_flags("subscribes a topic at the sidecars of many nodes and records what comes")
         .text("output-data", "", "file (TSV) for the hash of each message that came")
         .text("output-trace", "", "file (TSV) for trace events; without it they go to stdout")
 }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn flags() -> Flags {
-    program::flags()
+    program::flags("subscribes a topic at a proxy, prints what comes, and publishes messages")
         .text("topic", "demo", "topic name")
         .number("threshold", 0.1, "share of the nodes that must have a message: 0.0 to 1.0")
         .switch("subscribeOnly", "only subscribe and receive messages")
