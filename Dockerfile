@@ -3,8 +3,8 @@
 #   docker build --target node-from-source -t p2pnode .      compiles; needs BUILD_IMAGE
 #   docker build --target proxy-from-binaries -t proxy .     takes dist/image, which `make images` fills
 #
-# Both kinds of builder can read it. The older one builds all stages above the target too, so those
-# that only copy stand first.
+# Both kinds of builder can read it. The older one builds all stages above the target too, which is why
+# those that only copy stand last, and why `make images` leaves out the part that compiles.
 
 # What the images stand on. With a busybox here there are a shell, nc and wget: the `-debug` tags.
 ARG BASE_IMAGE=scratch
@@ -42,16 +42,6 @@ USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/proxy"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/local/bin/proxy", "healthcheck"]
 
-FROM node AS node-from-binaries
-COPY dist/image/ca-certificates.crt /etc/ssl/certs/
-# A folder for the key that a node makes for itself, whoever it runs as.
-COPY --chown=65532:65532 dist/image/identity /identity
-COPY dist/image/p2pnode dist/image/keygen /usr/local/bin/
-
-FROM proxy AS proxy-from-binaries
-COPY dist/image/ca-certificates.crt /etc/ssl/certs/
-COPY dist/image/proxy /usr/local/bin/
-
 FROM ${BUILD_IMAGE} AS source
 # The image's toolchain is the pinned one; the parts for lints and format are not needed here.
 ARG RUST_TOOLCHAIN=1.95.0
@@ -76,3 +66,13 @@ COPY --from=source /image/p2pnode /image/keygen /usr/local/bin/
 FROM proxy AS proxy-from-source
 COPY --from=source /image/ca-certificates.crt /etc/ssl/certs/
 COPY --from=source /image/proxy /usr/local/bin/
+
+FROM node AS node-from-binaries
+COPY dist/image/ca-certificates.crt /etc/ssl/certs/
+# A folder for the key that a node makes for itself, whoever it runs as.
+COPY --chown=65532:65532 dist/image/identity /identity
+COPY dist/image/p2pnode dist/image/keygen /usr/local/bin/
+
+FROM proxy AS proxy-from-binaries
+COPY dist/image/ca-certificates.crt /etc/ssl/certs/
+COPY dist/image/proxy /usr/local/bin/

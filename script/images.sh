@@ -22,10 +22,14 @@ cp -L "$certificates" $folder/ca-certificates.crt
 commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo unknown)
 version=$(git describe --tags --exact-match HEAD 2>/dev/null || echo dev)
 
+# The stages that compile would be built too by the older builder.
+dockerfile=$(sed '/^FROM .* AS source$/,/^FROM node AS node-from-binaries$/{/node-from-binaries/!d}' Dockerfile)
+
 # image TARGET NAME [BASE]
 image() {
     # What the builder says of itself is of no interest unless it fails.
-    said=$(docker build --quiet --target "$1" --tag "$2" --build-arg "VERSION=$version" \
+    said=$(printf "%s\n" "$dockerfile" | docker build --quiet --file - --target "$1" --tag "$2" \
+        --build-arg "VERSION=$version" \
         --build-arg "COMMIT=$commit" --build-arg "BASE_IMAGE=${3:-scratch}" . 2>&1) || {
         echo "$said" >&2
         exit 1
