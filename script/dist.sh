@@ -12,7 +12,7 @@ out=$PWD/target/dist
 registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
 commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo unknown)
 version=$(git describe --tags --exact-match HEAD 2>/dev/null || echo "dev-$commit")
-# Two releases of one commit are the same, byte for byte.
+# The time in archives and bills is the commit's, so that equal programs give equal archives.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 

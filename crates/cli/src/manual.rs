@@ -46,7 +46,11 @@ fn page(flags: &Flags) -> String {
     }
     for flag in sorted {
         page.control("TP", []);
-        page.text([bold(format!("-{}", flag.name)), italic(flag.kind())]);
+        let mut words = vec![bold(format!("-{}", flag.name))];
+        if !flag.kind().is_empty() {
+            words.push(italic(flag.kind()));
+        }
+        page.text(words);
         page.text([roman(format!("{}{}", flag.usage, flag.shown_default()))]);
     }
     page.render()
