@@ -12,15 +12,13 @@ use std::{
 
 use clap::CommandFactory as _;
 use crossterm::{cursor::MoveTo, execute, terminal::Clear, terminal::ClearType};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::MissedTickBehavior,
-};
+use tokio::time::MissedTickBehavior;
 
 use self::{ask::Clients, targets::Targets};
 use crate::{
     Error, Output,
     arguments::{Arguments, duration},
+    signals::{self, Signal},
 };
 
 /// How the nodes and proxies of a network are.
@@ -95,7 +93,11 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     };
     tokio::select! {
         failed = watch(&clients, &targets, output, interval) => failed,
-        ended = ended() => ended,
+        // Ctrl-C is how watching ends.
+        signal = signals::interrupted() => match signal {
+            Signal::Interrupt => Ok(()),
+            Signal::Terminate => Err(Error::Interrupted(signal)),
+        },
     }
 }
 
@@ -116,17 +118,6 @@ async fn watch(
                 .map_err(|_| Error::OutputClosed)?;
         }
         output.print(&report, report::text)?;
-    }
-}
-
-/// Waits for Ctrl-C, which is how watching ends, or for SIGTERM.
-async fn ended() -> Result<(), Error> {
-    let failed = |error: io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Err(Error::Interrupted),
     }
 }
 

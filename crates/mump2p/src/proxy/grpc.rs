@@ -236,9 +236,7 @@ pub(crate) async fn read(
                     break Err(Error::Failed(text));
                 }
             },
-            signalled = &mut interrupted => {
-                break signalled.and_then(|()| sink.status("Closing connection..."));
-            }
+            _ = &mut interrupted => break sink.status("Closing connection..."),
         }
     };
     reader.abort();

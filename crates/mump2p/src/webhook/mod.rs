@@ -21,8 +21,8 @@ use crate::{Error, http, output, signals};
 /// Bytes of payloads that wait at most, beside the one being sent.
 const WAITING_BYTES_MAX: usize = 128 << 20;
 
-/// How long what waits may still take at the end.
-const FINISH_MAX: Duration = Duration::from_secs(10);
+/// How long what waits may still take at the end: the program is ended soon after.
+const FINISH_MAX: Duration = signals::END_LIMIT.saturating_sub(Duration::from_secs(2));
 
 /// Where messages are passed on to, and how.
 #[derive(Clone, Debug)]
@@ -99,7 +99,6 @@ impl Webhook {
             tokio::select! {
                 _ = &mut worker => true,
                 () = tokio::time::sleep(FINISH_MAX) => false,
-                _ = signals::interrupted() => false,
             }
         };
         let is_whole = ended.await;
