@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect::Policy};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -148,7 +148,16 @@ impl Answer {
 
 /// Makes a client. It goes through the system's HTTP proxy unless the server is on this machine.
 pub(crate) fn client(base: &str, timeout: Duration) -> Result<Client, Error> {
-    let builder = Client::builder().connect_timeout(SHORT_TIMEOUT).timeout(timeout);
+    built(base, Client::builder().timeout(timeout))
+}
+
+/// Makes one that follows no redirect, which would make a GET without a body of a POST.
+pub(crate) fn straight_client(base: &str, timeout: Duration) -> Result<Client, Error> {
+    built(base, Client::builder().timeout(timeout).redirect(Policy::none()))
+}
+
+fn built(base: &str, builder: ClientBuilder) -> Result<Client, Error> {
+    let builder = builder.connect_timeout(SHORT_TIMEOUT);
     let builder = if is_local(base) { builder.no_proxy() } else { builder };
     builder
         .build()

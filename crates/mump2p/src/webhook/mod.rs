@@ -72,7 +72,7 @@ impl Webhook {
         })?;
         let schema = settings.schema.as_deref().map(Schema::parse).transpose();
         let schema = schema.map_err(|error| Error::Usage(format!("--webhook-schema: {error}")))?;
-        let client = http::client(&settings.url, settings.timeout)?;
+        let client = http::straight_client(&settings.url, settings.timeout)?;
         let (queue, events) = mpsc::channel(settings.queue);
         let counts = Arc::new(Counts::default());
         let worker = Worker { url: settings.url, schema, client, counts: Arc::clone(&counts) };
@@ -149,6 +149,15 @@ impl Worker {
         let answer = request.send().await;
         let answer = answer.map_err(|error| format!("Webhook {}: {}", self.url, why(&error)))?;
         let status = answer.status().as_u16();
+        if answer.status().is_redirection() {
+            let place = answer.headers().get(header::LOCATION);
+            let place = place.map(|place| String::from_utf8_lossy(place.as_bytes()));
+            return Err(format!(
+                "Webhook responded with status code: {status} (a redirect to {}, which is not \
+                 followed: give that address)",
+                place.as_deref().unwrap_or("nowhere")
+            ));
+        }
         if status >= 400 {
             return Err(format!("Webhook responded with status code: {status}"));
         }
