@@ -5,7 +5,7 @@ mod report;
 mod targets;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, IsTerminal as _},
     time::Duration,
 };
@@ -51,9 +51,11 @@ const GO_FLAGS: [&str; 5] = ["local", "proxies", "nodes", "proxy-base", "node-ba
 /// Gives the flags of this command, spelled in Go's manner, their second dash.
 pub(crate) fn double_dashed(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut is_ours = false;
+    let mut before: Option<OsString> = None;
     let spelled = arguments.map(|argument| {
+        let before = before.replace(argument.clone());
         let Some(text) = argument.to_str() else { return argument };
-        is_ours |= text == "dashboard";
+        is_ours |= text == "dashboard" && !before.is_some_and(|word| has_value_next(&word));
         let flag = text.strip_prefix('-').filter(|_| is_ours);
         let name = flag.and_then(|flag| flag.split('=').next());
         match name {
@@ -62,6 +64,14 @@ pub(crate) fn double_dashed(arguments: impl Iterator<Item = OsString>) -> Vec<Os
         }
     });
     spelled.collect()
+}
+
+/// Tells whether the word behind this one may be its value: a flag without `=`, unless it has none, or
+/// the command `tracer`.
+fn has_value_next(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    let is_flag = word.starts_with("--") && !word.contains('=');
+    word == "tracer" || (is_flag && !["--debug", "--disable-auth"].contains(&&*word))
 }
 
 /// Prints it, once or until Ctrl-C.
@@ -142,7 +152,10 @@ mod tests {
             ("mump2p dashboard -local", "mump2p dashboard --local"),
             ("mump2p dashboard -nodes=http://a", "mump2p dashboard --nodes=http://a"),
             ("mump2p dashboard --local -h", "mump2p dashboard --local -h"),
+            ("mump2p --debug dashboard -local", "mump2p --debug dashboard --local"),
             ("mump2p publish -local", "mump2p publish -local"),
+            ("mump2p publish --topic dashboard -local", "mump2p publish --topic dashboard -local"),
+            ("mump2p tracer dashboard -local", "mump2p tracer dashboard -local"),
         ] {
             assert_eq!(spelled(given), expected);
         }
