@@ -11,6 +11,7 @@ use crate::{
     debug_line, direct,
     http::Service,
     mode::{self, Mode, ModeArgs},
+    output,
     persist::Persist,
     proxy::{grpc, rest, socket},
     received::Sink,
@@ -82,7 +83,12 @@ pub(crate) async fn run(args: Args, global: &Global, context: &Context) -> Resul
     let mut sink = sink(&args, mode, context)?;
     if let Some(path) = account::counters(global, context)? {
         let now = Timestamp::now();
-        usage::file::update(&path, now, |counters| counters.last_sub_time = now)?;
+        let noted = usage::file::update(&path, now, |counters| counters.last_sub_time = now);
+        match or_interrupted(noted).await {
+            // Nothing depends on it.
+            Err(error) if !error.is_silent() => output::note(&format!("not counted: {error}")),
+            done => done?,
+        }
     }
     let done = match mode {
         Mode::Http => by_socket(&args, context, &mut sink).await,
