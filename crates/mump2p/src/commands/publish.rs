@@ -201,7 +201,7 @@ impl Publish<'_> {
         let service = Service::new(self.context)?;
         let answer = rest::publish(&service, self.context.client()?, self.topic, message).await;
         let answer = answer.map_err(|error| error.during("HTTP publish failed"))?;
-        answer.ok("publish error")?;
+        answer.ok_of(service.base(), "publish error")?;
         let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body.clone()));
         self.context.output.print(&body, |_| {
             format!("✅ Published via HTTP {}\n{}", self.source, answer.body.trim_end())

@@ -136,7 +136,7 @@ async fn by_socket(args: &Args, context: &Context, sink: &mut Sink) -> Result<()
     let threshold = args.threshold.unwrap_or(THRESHOLD);
     let open = async {
         let answer = rest::subscribe(&service, client_id, &args.topic, threshold).await?;
-        answer.ok("HTTP POST subscribe error")?;
+        answer.ok_of(service.base(), "HTTP POST subscribe error")?;
         sink.status(&format!("HTTP POST subscription successful: {}", answer.body.trim_end()))?;
         sink.status("Opening WebSocket connection...")?;
         socket::open(context, service.base(), client_id).await
