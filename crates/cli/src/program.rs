@@ -1,23 +1,14 @@
 //! A client as a program: its flags, its runtime, and how it is ended.
 
-use std::{io, path::Path, process::ExitCode, thread, time::Duration};
+use std::{path::Path, process::ExitCode};
 
-use tokio::{
-    runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     flags::{Flags, Parsed},
-    go_text, manual, output,
+    go_text, manual, output, signals,
 };
-
-/// How long a program that was told to end may take to do it.
-const END_LIMIT: Duration = Duration::from_secs(10);
-
-/// What a shell calls a program that Ctrl-C ended.
-const INTERRUPTED: i32 = 130;
 
 /// Returns the flags of this process, without any yet; `about` says what it does.
 pub fn flags(about: &'static str) -> Flags {
@@ -45,7 +36,8 @@ pub fn run<F: Future<Output = ExitCode>>(
         output::note(&format!("ignored: {first} and what follows; flags are -name=value"));
     }
     let stop = CancellationToken::new();
-    let ready = watch_signals(stop.clone())
+    let told = stop.clone();
+    let ready = signals::watch(move |_| told.cancel())
         .and_then(|()| Builder::new_multi_thread().worker_threads(2).enable_all().build());
     let runtime = match ready {
         Ok(runtime) => runtime,
@@ -64,30 +56,5 @@ fn write_manual(flags: &Flags, folder: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => output::fatal(&format!("cannot write to {}: {error}", folder.display())),
-    }
-}
-
-/// Watches for signals from now on, on a thread of its own: they are to be heard even when every
-/// other thread waits for a reader of stdout.
-fn watch_signals(stop: CancellationToken) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
-        let _within = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
-    let watch = async move {
-        next(&mut interrupt, &mut terminate).await;
-        stop.cancel();
-        let again = next(&mut interrupt, &mut terminate);
-        let _late = tokio::time::timeout(END_LIMIT, again).await;
-        std::process::exit(INTERRUPTED);
-    };
-    thread::Builder::new().spawn(move || runtime.block_on(watch)).map(drop)
-}
-
-async fn next(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
 }

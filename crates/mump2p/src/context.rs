@@ -9,6 +9,9 @@ use crate::{
     http, output,
 };
 
+/// What an inactive account is told.
+pub(crate) const INACTIVE: &str = "your account is inactive, please contact support";
+
 /// What every command knows.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -69,6 +72,9 @@ impl Context {
             return Ok(context);
         }
         match auth::login(global).await {
+            Ok(Some(login)) if !login.claims.is_active && is_refused_inactive(command) => {
+                return Err(Error::Failed(INACTIVE.to_owned()));
+            }
             Ok(Some(login)) => context.log_in(login),
             Ok(None) if need == Need::Client => return Err(nobody()),
             Ok(None) => {}
@@ -102,6 +108,12 @@ pub(crate) fn nobody() -> Error {
          --disable-auth --client-id ID"
             .to_owned(),
     )
+}
+
+/// Tells whether a command is refused to an inactive account before anything is sent (the contract,
+/// sections 2.6 and 2.7). Anybody may ask how the proxy is.
+fn is_refused_inactive(command: &Command) -> bool {
+    need(command) == Need::Client || matches!(command, Command::Tracer(_))
 }
 
 fn need(command: &Command) -> Need {

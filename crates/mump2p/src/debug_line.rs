@@ -47,7 +47,8 @@ pub(crate) fn received(
     );
     if received.protocol == Protocol::Direct {
         let id: String = received.message_id.chars().take(12).collect();
-        line = format!("{line}\tfrom:{}\tid:{id}...", received.source_node_id);
+        let (from, via) = (&received.source_node_id, &received.upstream_peer_id);
+        line = format!("{line}\tfrom:{from}\tvia:{via}\tid:{id}...");
     }
     line
 }
@@ -97,6 +98,7 @@ mod tests {
         let message = Received {
             topic: "t".to_owned(),
             source_node_id: "12D3".to_owned(),
+            upstream_peer_id: "16Ui".to_owned(),
             message_id: "0123456789abcdef".to_owned(),
             payload: payload.into(),
             protocol: Protocol::WebSocket,
@@ -109,7 +111,10 @@ mod tests {
         assert_eq!(line, expected);
         let direct = Received { protocol: Protocol::Direct, ..message };
         let line = received(3, "10.0.0.2", 43, "t", &direct);
-        assert!(line.ends_with("protocol:gRPC-direct\tfrom:12D3\tid:0123456789ab..."), "{line}");
+        assert!(
+            line.ends_with("protocol:gRPC-direct\tfrom:12D3\tvia:16Ui\tid:0123456789ab..."),
+            "{line}"
+        );
     }
 
     #[test]

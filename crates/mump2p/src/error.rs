@@ -1,5 +1,6 @@
 //! Why a command fails, and with which exit code.
 
+use cli::signals::Signal;
 use thiserror::Error;
 
 /// Why a command fails. The text is all that its reader is told, so it says what would be right.
@@ -38,7 +39,7 @@ pub enum Error {
     OutputClosed,
     /// Ctrl-C, or SIGTERM.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(Signal),
 }
 
 impl Error {
@@ -53,19 +54,20 @@ impl Error {
 
     /// Tells whether there is nobody to tell, or nothing that they do not know.
     pub fn is_silent(&self) -> bool {
-        matches!(self, Self::OutputClosed | Self::Interrupted)
+        matches!(self, Self::OutputClosed | Self::Interrupted(_))
     }
 
     /// Returns the exit code: 0 when a reader had enough, 1 for a failure, an address where nobody
     /// answers among them, 2 for wrong flags (as the parser of the flags has it), 4 for a missing
-    /// login, 130 for Ctrl-C (128 and the number of the signal, as shells have it).
+    /// login, 130 for Ctrl-C and 143 for SIGTERM (128 and the number of the signal, as shells have
+    /// it).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Failed(_) | Self::Unreachable { .. } => 1,
             Self::Usage(_) => 2,
             Self::Login(_) => 4,
-            Self::Interrupted => 130,
+            Self::Interrupted(signal) => signal.exit_code(),
             Self::During { error, .. } => error.exit_code(),
         }
     }

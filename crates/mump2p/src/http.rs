@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect::Policy};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -135,6 +135,23 @@ impl Answer {
         }
     }
 
+    /// Like [`Self::ok`]; where the answer is not JSON, which a proxy's is, it says who was asked, and
+    /// what to check.
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub(crate) fn ok_of(&self, base: &str, what: &str) -> Result<(), Error> {
+        let is_json = serde_json::from_str::<Value>(&self.body).is_ok();
+        self.ok(what).map_err(|error| match error {
+            Error::Failed(text) if !is_json => Error::Failed(format!(
+                "{text} (status {} of {base})\n  check: {CHECK_PROXY}",
+                self.status
+            )),
+            error => error,
+        })
+    }
+
     /// The body, cut where it is no answer for people.
     pub(crate) fn short(&self) -> String {
         let text = self.body.trim();
@@ -148,7 +165,16 @@ impl Answer {
 
 /// Makes a client. It goes through the system's HTTP proxy unless the server is on this machine.
 pub(crate) fn client(base: &str, timeout: Duration) -> Result<Client, Error> {
-    let builder = Client::builder().connect_timeout(SHORT_TIMEOUT).timeout(timeout);
+    built(base, Client::builder().timeout(timeout))
+}
+
+/// Makes one that follows no redirect, which would make a GET without a body of a POST.
+pub(crate) fn straight_client(base: &str, timeout: Duration) -> Result<Client, Error> {
+    built(base, Client::builder().timeout(timeout).redirect(Policy::none()))
+}
+
+fn built(base: &str, builder: ClientBuilder) -> Result<Client, Error> {
+    let builder = builder.connect_timeout(SHORT_TIMEOUT);
     let builder = if is_local(base) { builder.no_proxy() } else { builder };
     builder
         .build()
@@ -263,5 +289,14 @@ mod tests {
         assert_eq!(answer(503, " ").short(), "status 503");
         assert!(answer(500, &"é".repeat(9000)).short().len() < 1100);
         assert!(answer(200, "<html>").json("it").is_err());
+        let other =
+            answer(404, "Cannot POST").ok_of("http://h:1", "it").expect_err("another server");
+        let other = other.to_string();
+        assert!(
+            other.starts_with("it: Cannot POST (status 404 of http://h:1)\n  check: "),
+            "{other}"
+        );
+        let own = answer(400, r#"{"error":"e"}"#).ok_of("http://h:1", "it").expect_err("refused");
+        assert_eq!(own.to_string(), r#"it: {"error":"e"}"#);
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Received {
     pub(crate) topic: String,
     /// The peer it came from; empty where the sender did not say.
     pub(crate) source_node_id: String,
+    /// The node that hands it over; empty where it did not say.
+    pub(crate) upstream_peer_id: String,
     /// SHA-256 of the payload; empty where the sender did not say.
     pub(crate) message_id: String,
     /// What was published.
@@ -72,6 +74,7 @@ impl Received {
             Ok(delivery) if !delivery.topic.is_empty() => Self {
                 topic: delivery.topic,
                 source_node_id: delivery.source_node_id,
+                upstream_peer_id: delivery.upstream_peer_id,
                 message_id: delivery.message_id,
                 payload: delivery.message,
                 protocol,
@@ -79,6 +82,7 @@ impl Received {
             Ok(_) | Err(_) => Self {
                 topic: String::new(),
                 source_node_id: String::new(),
+                upstream_peer_id: String::new(),
                 message_id: String::new(),
                 payload: data,
                 protocol,
@@ -351,6 +355,7 @@ mod tests {
         let received = |payload: &'static [u8]| Received {
             topic: String::new(),
             source_node_id: String::new(),
+            upstream_peer_id: String::new(),
             message_id: String::new(),
             payload: payload.into(),
             protocol: Protocol::Grpc,

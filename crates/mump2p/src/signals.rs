@@ -1,23 +1,33 @@
 //! Ctrl-C, and the signal that asks a program to end.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::LazyLock;
+
+pub(crate) use cli::signals::{END_LIMIT, Signal};
+use tokio::sync::watch::Sender;
 
 use crate::Error;
 
-/// Waits for one of them.
+/// What was heard: signals are those of the process, and so is this.
+static HEARD: LazyLock<Sender<Option<Signal>>> = LazyLock::new(Sender::default);
+
+/// Hears signals from now on.
 ///
 /// # Errors
 ///
 /// Returns an error if the system does not let us wait.
-pub(crate) async fn interrupted() -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+pub(crate) fn watch() -> Result<(), Error> {
+    cli::signals::watch(|signal| {
+        HEARD.send_replace(Some(signal));
+    })
+    .map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))
+}
+
+/// Waits for the first one, and does not wait when there was one.
+pub(crate) async fn interrupted() -> Signal {
+    let mut heard = HEARD.subscribe();
+    let signal = heard.wait_for(Option::is_some).await.ok().and_then(|signal| *signal);
+    // The sender lasts as long as the process.
+    signal.unwrap_or(Signal::Interrupt)
 }
 
 /// Runs something that need not end by itself: an interrupt ends it.
@@ -30,6 +40,6 @@ pub(crate) async fn or_interrupted<T>(
 ) -> Result<T, Error> {
     tokio::select! {
         done = work => done,
-        interrupted = interrupted() => Err(interrupted.err().unwrap_or(Error::Interrupted)),
+        signal = interrupted() => Err(Error::Interrupted(signal)),
     }
 }

@@ -1,20 +1,25 @@
 //! `auth.yml`, which keeps a login.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File, OpenOptions, TryLockError},
     io::{ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use crate::Error;
 
 /// The longest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// How often a lock that another process holds is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A login as it is kept: the keys are those of the contract, section 4.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +123,31 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
         Ok(())
     });
     written.map_err(|error| Error::Failed(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Takes the lock of a file, which the kernel gives up with the process that holds it: one that was
+/// left behind means nothing. Waits for another process as long as `limit`.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be made, or the other process keeps it.
+pub(crate) async fn lock(path: &Path, limit: Duration) -> std::io::Result<File> {
+    make_folder(folder(path))?;
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let end = Instant::now() + limit;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // Not by waiting in the kernel: Ctrl-C is to be heard meanwhile.
+            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(LOCK_INTERVAL).await,
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another process keeps the lock {}", path.display());
+                return Err(std::io::Error::new(ErrorKind::TimedOut, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 /// Makes a folder that only its owner may enter. One that is there is left as it is.

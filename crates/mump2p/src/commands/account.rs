@@ -45,7 +45,7 @@ pub(crate) async fn login(global: &Global) -> Result<(), Error> {
         claims.client_id, login.expires_at
     ))?;
     if !claims.is_active {
-        output::note("your account is inactive, please contact support");
+        output::note(context::INACTIVE);
     }
     Ok(())
 }

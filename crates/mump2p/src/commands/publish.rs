@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use token::Limits;
 
 use super::account;
 use crate::{
@@ -59,26 +60,64 @@ pub(crate) async fn run(args: Args, global: &Global, context: &Context) -> Resul
     let (source, payload) = content(args.message, args.file.as_deref())?;
     let counters = account::counters(global, context)?;
     let bytes = payload.len() as u64;
-    if let (Some(path), Some(limits)) = (&counters, &context.limits) {
-        let now = Timestamp::now();
-        let admitted =
-            usage::file::update(path, now, |counters| counters.admit(limits, bytes, now))?;
-        admitted.map_err(|limit| Error::Failed(limit.to_string()))?;
+    let counted = match (&counters, &context.limits) {
+        (Some(path), Some(limits)) => Some(Counted::new(path, limits, bytes).await?),
+        _ => None,
+    };
+    let published = async {
+        let payload = stamped(payload, &args.topic, mode, context)?;
+        let publish = Publish { topic: &args.topic, payload, source: &source, context };
+        match mode {
+            Mode::Http => publish.by_http().await,
+            Mode::Grpc => publish.by_grpc(args.mode.grpc_address.as_deref()).await,
+            Mode::Direct => {
+                publish.direct(global, args.mode.expose_amount.unwrap_or(EXPOSE_AMOUNT)).await
+            }
+        }
+    };
+    let published = published.await;
+    if let (Err(error), Some(counted)) = (&published, counted)
+        && !error.is_silent()
+    {
+        counted.take_back().await;
     }
-    let payload = stamped(payload, &args.topic, mode, context)?;
-    let publish = Publish { topic: &args.topic, payload, source: &source, context };
-    match mode {
-        Mode::Http => publish.by_http().await?,
-        Mode::Grpc => publish.by_grpc(args.mode.grpc_address.as_deref()).await?,
-        Mode::Direct => {
-            publish.direct(global, args.mode.expose_amount.unwrap_or(EXPOSE_AMOUNT)).await?;
+    published
+}
+
+/// A message that was counted before it is published: of two processes one gets the last that is
+/// allowed. One that is interrupted meanwhile stays counted, since it may be published.
+struct Counted<'a> {
+    path: &'a Path,
+    bytes: u64,
+    at: Timestamp,
+    published_before: Timestamp,
+}
+
+impl<'a> Counted<'a> {
+    /// Counts it, unless it would go beyond a limit.
+    async fn new(path: &'a Path, limits: &Limits, bytes: u64) -> Result<Self, Error> {
+        let at = Timestamp::now();
+        let admitted = usage::file::update(path, at, |counters| {
+            counters.admit(limits, bytes, at)?;
+            let before = counters.last_publish_time;
+            counters.published(bytes, at);
+            Ok::<_, usage::Exceeded>(before)
+        });
+        let published_before = admitted.await?.map_err(|limit| Error::Failed(limit.to_string()))?;
+        Ok(Self { path, bytes, at, published_before })
+    }
+
+    /// Counts it no longer. That it cannot be is said and changes nothing else.
+    async fn take_back(self) {
+        let now = Timestamp::now();
+        let Self { path, bytes, at, published_before } = self;
+        let taken_back = usage::file::update(path, now, |counters| {
+            counters.not_published(bytes, at, published_before);
+        });
+        if let Err(error) = taken_back.await {
+            output::note(&format!("a message that was not published stays counted: {error}"));
         }
     }
-    if let Some(path) = counters {
-        let now = Timestamp::now();
-        usage::file::update(&path, now, |counters| counters.published(bytes, now))?;
-    }
-    Ok(())
 }
 
 /// Checks the name of a topic.
@@ -162,7 +201,7 @@ impl Publish<'_> {
         let service = Service::new(self.context)?;
         let answer = rest::publish(&service, self.context.client()?, self.topic, message).await;
         let answer = answer.map_err(|error| error.during("HTTP publish failed"))?;
-        answer.ok("publish error")?;
+        answer.ok_of(service.base(), "publish error")?;
         let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body.clone()));
         self.context.output.print(&body, |_| {
             format!("✅ Published via HTTP {}\n{}", self.source, answer.body.trim_end())

@@ -11,6 +11,7 @@ use crate::{
     debug_line, direct,
     http::Service,
     mode::{self, Mode, ModeArgs},
+    output,
     persist::Persist,
     proxy::{grpc, rest, socket},
     received::Sink,
@@ -82,7 +83,12 @@ pub(crate) async fn run(args: Args, global: &Global, context: &Context) -> Resul
     let mut sink = sink(&args, mode, context)?;
     if let Some(path) = account::counters(global, context)? {
         let now = Timestamp::now();
-        usage::file::update(&path, now, |counters| counters.last_sub_time = now)?;
+        let noted = usage::file::update(&path, now, |counters| counters.last_sub_time = now);
+        match or_interrupted(noted).await {
+            // Nothing depends on it.
+            Err(error) if !error.is_silent() => output::note(&format!("not counted: {error}")),
+            done => done?,
+        }
     }
     let done = match mode {
         Mode::Http => by_socket(&args, context, &mut sink).await,
@@ -130,7 +136,7 @@ async fn by_socket(args: &Args, context: &Context, sink: &mut Sink) -> Result<()
     let threshold = args.threshold.unwrap_or(THRESHOLD);
     let open = async {
         let answer = rest::subscribe(&service, client_id, &args.topic, threshold).await?;
-        answer.ok("HTTP POST subscribe error")?;
+        answer.ok_of(service.base(), "HTTP POST subscribe error")?;
         sink.status(&format!("HTTP POST subscription successful: {}", answer.body.trim_end()))?;
         sink.status("Opening WebSocket connection...")?;
         socket::open(context, service.base(), client_id).await

@@ -5,22 +5,20 @@ mod report;
 mod targets;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, IsTerminal as _},
     time::Duration,
 };
 
 use clap::CommandFactory as _;
 use crossterm::{cursor::MoveTo, execute, terminal::Clear, terminal::ClearType};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::MissedTickBehavior,
-};
+use tokio::time::MissedTickBehavior;
 
 use self::{ask::Clients, targets::Targets};
 use crate::{
     Error, Output,
     arguments::{Arguments, duration},
+    signals::{self, Signal},
 };
 
 /// How the nodes and proxies of a network are.
@@ -53,9 +51,11 @@ const GO_FLAGS: [&str; 5] = ["local", "proxies", "nodes", "proxy-base", "node-ba
 /// Gives the flags of this command, spelled in Go's manner, their second dash.
 pub(crate) fn double_dashed(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut is_ours = false;
+    let mut before: Option<OsString> = None;
     let spelled = arguments.map(|argument| {
+        let before = before.replace(argument.clone());
         let Some(text) = argument.to_str() else { return argument };
-        is_ours |= text == "dashboard";
+        is_ours |= text == "dashboard" && !before.is_some_and(|word| has_value_next(&word));
         let flag = text.strip_prefix('-').filter(|_| is_ours);
         let name = flag.and_then(|flag| flag.split('=').next());
         match name {
@@ -64,6 +64,14 @@ pub(crate) fn double_dashed(arguments: impl Iterator<Item = OsString>) -> Vec<Os
         }
     });
     spelled.collect()
+}
+
+/// Tells whether the word behind this one may be its value: a flag without `=`, unless it has none, or
+/// the command `tracer`.
+fn has_value_next(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    let is_flag = word.starts_with("--") && !word.contains('=');
+    word == "tracer" || (is_flag && !["--debug", "--disable-auth"].contains(&&*word))
 }
 
 /// Prints it, once or until Ctrl-C.
@@ -95,7 +103,11 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     };
     tokio::select! {
         failed = watch(&clients, &targets, output, interval) => failed,
-        ended = ended() => ended,
+        // Ctrl-C is how watching ends.
+        signal = signals::interrupted() => match signal {
+            Signal::Interrupt => Ok(()),
+            Signal::Terminate => Err(Error::Interrupted(signal)),
+        },
     }
 }
 
@@ -116,17 +128,6 @@ async fn watch(
                 .map_err(|_| Error::OutputClosed)?;
         }
         output.print(&report, report::text)?;
-    }
-}
-
-/// Waits for Ctrl-C, which is how watching ends, or for SIGTERM.
-async fn ended() -> Result<(), Error> {
-    let failed = |error: io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Err(Error::Interrupted),
     }
 }
 
@@ -151,7 +152,10 @@ mod tests {
             ("mump2p dashboard -local", "mump2p dashboard --local"),
             ("mump2p dashboard -nodes=http://a", "mump2p dashboard --nodes=http://a"),
             ("mump2p dashboard --local -h", "mump2p dashboard --local -h"),
+            ("mump2p --debug dashboard -local", "mump2p --debug dashboard --local"),
             ("mump2p publish -local", "mump2p publish -local"),
+            ("mump2p publish --topic dashboard -local", "mump2p publish --topic dashboard -local"),
+            ("mump2p tracer dashboard -local", "mump2p tracer dashboard -local"),
         ] {
             assert_eq!(spelled(given), expected);
         }

@@ -2,22 +2,19 @@
 //! process at a time ask for a new one.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
 
 use super::{Session, Wish};
 use crate::{Error, auth::file, http::Service, output};
 
 /// How long another process may hold the lock: as long as it may take to ask the proxy, and a bit.
 const LOCK_MAX: Duration = Duration::from_secs(12);
-const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A session and what it was asked for (the contract, section 4.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,25 +125,15 @@ fn load(path: &Path) -> Option<Kept> {
     serde_json::from_str(&file::read(path).ok()??).ok()
 }
 
-/// Takes the lock, which the kernel gives up with the process that holds it: a file that was left
-/// behind means nothing. Without it, two processes may ask the proxy at once, which does no harm.
+/// Takes the lock. Without it, two processes may ask the proxy at once, which does no harm.
 async fn lock(path: &Path) -> Option<File> {
-    let path = path.with_extension("lock");
-    file::make_folder(file::folder(&path)).ok()?;
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    let lock = lock.ok()?;
-    let end = Instant::now() + LOCK_MAX;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Some(lock),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(LOCK_INTERVAL).await,
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return None,
-        }
-    }
+    file::lock(&path.with_extension("lock"), LOCK_MAX).await.ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{OpenOptions, TryLockError};
+
     use super::*;
     use crate::direct::session::tests::session;
 

@@ -10,6 +10,7 @@ use api::{
     trace::TraceEvent,
 };
 use bytes::Bytes;
+use cli::client::status_text;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -54,7 +55,7 @@ impl Stream {
             .map_err(|error| Error::Usage(format!("the topic cannot be asked for: {error}")))?;
         let opened = timeout(SHORT_TIMEOUT, client.listen_commands(request)).await;
         let opened = opened.map_err(|_| Error::Failed("no answer in time".to_owned()))?;
-        let responses = opened.map_err(|status| Error::Failed(status.message().to_owned()))?;
+        let responses = opened.map_err(|status| grpc::refused(&url, &status, CHECK))?;
         let ticket = node.ticket.clone();
         Ok(Self { requests, responses: responses.into_inner(), ticket })
     }
@@ -75,7 +76,7 @@ impl Stream {
         match self.responses.message().await {
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(Error::Failed("the node closed the stream".to_owned())),
-            Err(status) => Err(Error::Failed(status.message().to_owned())),
+            Err(status) => Err(Error::Failed(status_text(&status))),
         }
     }
 
@@ -100,7 +101,7 @@ impl Stream {
                         let text = "node closed stream before sending publish response";
                         return Err(Error::Failed(text.to_owned()));
                     }
-                    Err(status) => return Err(Error::Failed(status.message().to_owned())),
+                    Err(status) => return Err(Error::Failed(status_text(&status))),
                 }
             }
         };

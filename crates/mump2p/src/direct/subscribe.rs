@@ -45,7 +45,7 @@ pub(crate) async fn subscribe(
     topic: &str,
     sink: &mut Sink,
 ) -> Result<(), Error> {
-    let (mut session, mut may_ask) = sessions.kept_or_new().await?;
+    let (mut session, mut may_ask) = signals::or_interrupted(sessions.kept_or_new()).await?;
     let mut rounds = 0;
     loop {
         let mut was_subscribed = false;
@@ -90,7 +90,7 @@ async fn renewed(sessions: &Sessions, first_round: u32) -> Result<Option<Session
         };
         match signals::or_interrupted(asked).await {
             Ok(session) => return Ok(Some(session)),
-            Err(Error::Interrupted) => return Ok(None),
+            Err(Error::Interrupted(_)) => return Ok(None),
             Err(error) if round >= ROUNDS_MAX => return Err(error),
             Err(error) => output::note(&format!("no session: {error}")),
         }
@@ -115,7 +115,7 @@ async fn from(session: &Session, place: usize, topic: &str, sink: &mut Sink) -> 
     };
     let mut stream = match signals::or_interrupted(opened).await {
         Ok(stream) => stream,
-        Err(Error::Interrupted) => return End::Interrupted,
+        Err(Error::Interrupted(_)) => return End::Interrupted,
         Err(error) => return End::Refused(error),
     };
     if let Err(error) = announce(session, place, topic, begin.elapsed(), sink) {
@@ -126,9 +126,7 @@ async fn from(session: &Session, place: usize, topic: &str, sink: &mut Sink) -> 
     loop {
         let response = tokio::select! {
             response = stream.next() => response,
-            signalled = &mut interrupted => {
-                return signalled.map_or_else(End::Sink, |()| End::Interrupted);
-            }
+            _ = &mut interrupted => return End::Interrupted,
         };
         match response {
             Ok(response) => {

@@ -7,6 +7,7 @@ use api::proxy::{
     proxy_stream_client::ProxyStreamClient,
 };
 use bytes::Bytes;
+use cli::client::status_text;
 use reqwest::Url;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -95,6 +96,7 @@ pub(crate) async fn channel(url: &str, check: &str) -> Result<Channel, Error> {
 /// A connected proxy.
 #[derive(Debug)]
 pub(crate) struct Proxy {
+    url: String,
     client: ProxyStreamClient<Channel>,
     authorization: Option<tonic::metadata::AsciiMetadataValue>,
 }
@@ -113,7 +115,7 @@ impl Proxy {
         let client = ProxyStreamClient::new(channel(url, CHECK).await?)
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
-        Ok(Self { client, authorization })
+        Ok(Self { url: url.to_owned(), client, authorization })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -138,7 +140,8 @@ impl Proxy {
         let (client_id, topic) = (client_id.to_owned(), topic.to_owned());
         let mut request = self.request(PublishRequest { client_id, topic, message });
         request.set_timeout(LONG_TIMEOUT);
-        let published = self.client.publish(request).await.map_err(|status| error(&status))?;
+        let published = self.client.publish(request).await;
+        let published = published.map_err(|status| refused(&self.url, &status, CHECK))?;
         let published = published.into_inner();
         match published.status.as_str() {
             "published" => Ok(published),
@@ -165,7 +168,8 @@ impl Proxy {
         };
         let mut request = self.request(wanted);
         request.set_timeout(SHORT_TIMEOUT);
-        let subscribed = self.client.subscribe(request).await.map_err(|status| error(&status))?;
+        let subscribed = self.client.subscribe(request).await;
+        let subscribed = subscribed.map_err(|status| refused(&self.url, &status, CHECK))?;
         match subscribed.into_inner().status.as_str() {
             "subscribed" => Ok(()),
             other => Err(Error::Failed(format!("the proxy answers {other:?}"))),
@@ -187,7 +191,8 @@ impl Proxy {
         // There is room for one, and the other end is here.
         let _open = requests.try_send(first);
         let request = self.request(ReceiverStream::new(sent));
-        let stream = self.client.client_stream(request).await.map_err(|status| error(&status))?;
+        let stream = self.client.client_stream(request).await;
+        let stream = stream.map_err(|status| refused(&self.url, &status, CHECK))?;
         Ok(Deliveries { stream: stream.into_inner(), _requests: requests })
     }
 }
@@ -232,13 +237,11 @@ pub(crate) async fn read(
                     break Err(Error::Failed("Connection closed by server".to_owned()));
                 }
                 Some(Err(status)) => {
-                    let text = format!("Connection closed by server: {}", status.message());
+                    let text = format!("Connection closed by server: {}", status_text(&status));
                     break Err(Error::Failed(text));
                 }
             },
-            signalled = &mut interrupted => {
-                break signalled.and_then(|()| sink.status("Closing connection..."));
-            }
+            _ = &mut interrupted => break sink.status("Closing connection..."),
         }
     };
     reader.abort();
@@ -257,19 +260,43 @@ fn take(sink: &mut Sink, message: ProxyMessage) -> Result<(), Error> {
     sink.take(&received)
 }
 
-fn error(status: &Status) -> Error {
+/// Returns the error of a call that the server at `url` did not answer well; `check` is what to look
+/// at when that is no such server.
+pub(crate) fn refused(url: &str, status: &Status, check: &str) -> Error {
+    let text = status_text(status);
     if status.code() == Code::Unauthenticated {
         return Error::Login(format!(
-            "{}\n  log in: mump2p login (mump2p whoami says who is logged in)",
-            status.message()
+            "{text}\n  log in: mump2p login (mump2p whoami says who is logged in)"
         ));
     }
-    Error::Failed(status.message().to_owned())
+    // What the service itself refuses has words and no error of the transport behind it.
+    let is_answer = !status.message().is_empty()
+        && std::error::Error::source(status).is_none()
+        && !matches!(status.code(), Code::Unimplemented | Code::Cancelled);
+    if is_answer {
+        return Error::Failed(format!("{url}: {text}"));
+    }
+    Error::Failed(format!("{url} does not answer as it should: {text}\n  check: {check}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_none_of_ours_is_named_with_what_to_check_and_a_refusal_with_its_words() {
+        let text = |status: &Status| refused("http://h:1", status, "the port").to_string();
+        for silent in [
+            Status::unimplemented(""),
+            Status::cancelled("Timeout expired"),
+            Status::from_error(Box::new(std::io::Error::other("reset"))),
+        ] {
+            let text = text(&silent);
+            assert!(text.contains("http://h:1 does not") && text.contains("the port"), "{text}");
+        }
+        let refusal = text(&Status::invalid_argument("missing topic"));
+        assert_eq!(refusal, "http://h:1: InvalidArgument: missing topic");
+    }
 
     #[test]
     fn the_proxys_grpc_is_at_its_own_port_of_the_same_host_unless_it_is_said_to_be_elsewhere() {

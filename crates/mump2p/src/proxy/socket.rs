@@ -117,8 +117,7 @@ pub(crate) async fn read(mut socket: Socket, sink: &mut Sink) -> Result<(), Erro
                 // A connection that is gone shows when it is read.
                 let _gone = socket.send(Message::Ping(Bytes::new())).await;
             }
-            signalled = &mut interrupted => {
-                signalled?;
+            _ = &mut interrupted => {
                 sink.status("Closing connection...")?;
                 goodbye(socket).await;
                 return Ok(());

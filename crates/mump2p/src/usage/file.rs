@@ -1,10 +1,8 @@
 //! The file that keeps the counters, `<subject>_usage.json` beside the login.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{ErrorKind, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -12,8 +10,8 @@ use jiff::Timestamp;
 use super::Counters;
 use crate::{Error, auth::file, output};
 
-/// The longest file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+/// How long another process may hold the lock, which it takes for one reading and writing.
+const LOCK_MAX: Duration = Duration::from_secs(5);
 
 /// Returns where the counters of a subject are; `default` for none.
 pub(crate) fn path(auth: &Path, subject: Option<&str>) -> PathBuf {
@@ -34,28 +32,27 @@ pub(crate) fn path(auth: &Path, subject: Option<&str>) -> PathBuf {
 ///
 /// Returns an error if the file is there and cannot be read.
 pub(crate) fn look(path: &Path, now: Timestamp) -> Result<Counters, Error> {
-    let failed =
-        |error: std::io::Error| Error::Failed(format!("cannot read {}: {error}", path.display()));
-    let mut counters = match File::open(path) {
-        Ok(mut file) => {
-            // Whoever writes empties it first.
-            file.lock_shared().map_err(failed)?;
-            read(&mut file, path).map_err(failed)?
+    let mut counters = match file::read(path)? {
+        Some(text) if !text.trim().is_empty() => {
+            serde_json::from_str(&text).unwrap_or_else(|error| {
+                let path = path.display();
+                output::note(&format!("{path} is broken ({error}); counting begins anew"));
+                Counters::default()
+            })
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Counters::default(),
-        Err(error) => return Err(failed(error)),
+        _ => Counters::default(),
     };
     counters.roll(now);
     Ok(counters)
 }
 
-/// Reads the counters, rolled to `now`, changes them and writes them back, while no other process
-/// does.
+/// Reads the counters, rolled to `now`, changes them and writes them back in one step, while no other
+/// process does: a lock beside the file sees to that.
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be read or written.
-pub(crate) fn update<T>(
+/// Returns an error if the file cannot be read or written, or another process keeps the lock.
+pub(crate) async fn update<T>(
     path: &Path,
     now: Timestamp,
     change: impl FnOnce(&mut Counters) -> T,
@@ -63,46 +60,20 @@ pub(crate) fn update<T>(
     let failed = |error: std::io::Error| {
         Error::Failed(format!("cannot count in {}: {error}", path.display()))
     };
-    file::make_folder(file::folder(path)).map_err(failed)?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    // The kernel gives it up with the file, also when the process is killed.
-    file.lock().map_err(failed)?;
-    let mut counters = read(&mut file, path).map_err(failed)?;
-    counters.roll(now);
+    let _lock = file::lock(&path.with_extension("lock"), LOCK_MAX).await.map_err(failed)?;
+    let mut counters = look(path, now)?;
     let result = change(&mut counters);
     let json = serde_json::to_string(&counters).map_err(|error| failed(error.into()))?;
-    file.rewind()
-        .and_then(|()| file.set_len(0))
-        .and_then(|()| file.write_all(json.as_bytes()))
-        .map_err(failed)?;
+    file::write(path, json.as_bytes())?;
     Ok(result)
-}
-
-fn read(file: &mut File, path: &Path) -> std::io::Result<Counters> {
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
-    if text.trim_ascii().is_empty() {
-        return Ok(Counters::default());
-    }
-    Ok(serde_json::from_slice(&text).unwrap_or_else(|error| {
-        output::note(&format!("{} is broken ({error}); counting begins anew", path.display()));
-        Counters::default()
-    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn counters_are_kept_between_runs_and_a_broken_file_begins_anew() {
+    #[tokio::test]
+    async fn counters_are_kept_between_runs_and_a_broken_file_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = path(&folder.path().join("sub/auth.yml"), Some("auth0|u1"));
         assert!(path.ends_with("sub/auth0|u1_usage.json"));
@@ -111,12 +82,13 @@ mod tests {
             let count = update(&path, now, |counters| {
                 counters.published(7, now);
                 counters.publish_count
-            });
+            })
+            .await;
             assert_eq!(count.expect("counted"), expected);
         }
         assert_eq!(look(&path, now).expect("readable").publish_count, 3);
         std::fs::write(&path, "{\"PublishCount\":").expect("written");
-        assert_eq!(update(&path, now, |counters| counters.publish_count).expect("anew"), 0);
+        assert_eq!(update(&path, now, |counters| counters.publish_count).await.expect("anew"), 0);
     }
 
     #[test]

@@ -132,6 +132,21 @@ impl Counters {
         self.last_publish_time = now;
     }
 
+    /// Takes back what [`Self::published`] counted at `then`, as far as it is still counted; `before`
+    /// is when something was published before it.
+    pub(crate) fn not_published(&mut self, bytes: u64, then: Timestamp, before: Timestamp) {
+        if self.last_reset <= then {
+            self.publish_count = self.publish_count.saturating_sub(1);
+            self.bytes_published = self.bytes_published.saturating_sub(bytes);
+        }
+        if self.last_second_time <= then {
+            self.second_publish_count = self.second_publish_count.saturating_sub(1);
+        }
+        if self.last_publish_time == then {
+            self.last_publish_time = before;
+        }
+    }
+
     /// Returns when all counters begin anew.
     pub(crate) fn next_reset(&self) -> Timestamp {
         self.last_reset.saturating_add(DAY).unwrap_or(self.last_reset)
@@ -188,6 +203,20 @@ mod tests {
         assert_eq!(refused(&mut counters, 1, 3600), Err(hour.to_owned()));
         assert_eq!(refused(&mut counters, 1, 86_400), Ok(()), "a day later");
         assert_eq!((counters.publish_count, counters.bytes_published), (0, 0));
+    }
+
+    #[test]
+    fn what_was_not_published_is_taken_back_unless_its_time_is_over() {
+        let mut counters = Counters::default();
+        counters.published(5, at(0));
+        let before = counters.clone();
+        counters.published(7, at(0));
+        counters.not_published(7, at(0), at(0));
+        assert_eq!(counters, before);
+        counters.published(7, at(100_000));
+        counters.not_published(5, at(0), NEVER);
+        assert_eq!((counters.publish_count, counters.bytes_published), (1, 7), "a day later");
+        assert_eq!(counters.last_publish_time, at(100_000));
     }
 
     #[test]

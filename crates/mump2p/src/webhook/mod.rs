@@ -21,8 +21,8 @@ use crate::{Error, http, output, signals};
 /// Bytes of payloads that wait at most, beside the one being sent.
 const WAITING_BYTES_MAX: usize = 128 << 20;
 
-/// How long what waits may still take at the end.
-const FINISH_MAX: Duration = Duration::from_secs(10);
+/// How long what waits may still take at the end: the program is ended soon after.
+const FINISH_MAX: Duration = signals::END_LIMIT.saturating_sub(Duration::from_secs(2));
 
 /// Where messages are passed on to, and how.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Webhook {
         })?;
         let schema = settings.schema.as_deref().map(Schema::parse).transpose();
         let schema = schema.map_err(|error| Error::Usage(format!("--webhook-schema: {error}")))?;
-        let client = http::client(&settings.url, settings.timeout)?;
+        let client = http::straight_client(&settings.url, settings.timeout)?;
         let (queue, events) = mpsc::channel(settings.queue);
         let counts = Arc::new(Counts::default());
         let worker = Worker { url: settings.url, schema, client, counts: Arc::clone(&counts) };
@@ -99,7 +99,6 @@ impl Webhook {
             tokio::select! {
                 _ = &mut worker => true,
                 () = tokio::time::sleep(FINISH_MAX) => false,
-                _ = signals::interrupted() => false,
             }
         };
         let is_whole = ended.await;
@@ -150,6 +149,15 @@ impl Worker {
         let answer = request.send().await;
         let answer = answer.map_err(|error| format!("Webhook {}: {}", self.url, why(&error)))?;
         let status = answer.status().as_u16();
+        if answer.status().is_redirection() {
+            let place = answer.headers().get(header::LOCATION);
+            let place = place.map(|place| String::from_utf8_lossy(place.as_bytes()));
+            return Err(format!(
+                "Webhook responded with status code: {status} (a redirect to {}, which is not \
+                 followed: give that address)",
+                place.as_deref().unwrap_or("nowhere")
+            ));
+        }
         if status >= 400 {
             return Err(format!("Webhook responded with status code: {status}"));
         }

@@ -22,7 +22,7 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt as _;
 use jiff::tz::TimeZone;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 
@@ -32,7 +32,11 @@ use self::{
     state::{Event, Plan, State},
     view::Labels,
 };
-use crate::{Context, Error, Output, plain_text::plain};
+use crate::{
+    Context, Error, Output,
+    plain_text::plain,
+    signals::{self, Signal, or_interrupted},
+};
 
 /// How often at least it is drawn: a wait that is shown counts down.
 const DRAW_INTERVAL: Duration = Duration::from_millis(500);
@@ -83,7 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Error> {
                 .to_owned(),
         ));
     }
-    let first = requests.first().await?;
+    let first = or_interrupted(requests.first()).await?;
     if !is_table {
         let picture = first.map_err(|failure| Error::Failed(failure.reason))?;
         return context.output.print(&picture, |_| String::new());
@@ -108,7 +112,10 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Error> {
 }
 
 async fn show(mut state: State, labels: &Labels, requests: &Requests) -> Result<(), Error> {
-    let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))?;
+    // Ctrl-C on the terminal is a key here.
+    let mut interrupted = std::pin::pin!(signals::interrupted());
     let mut screen = Screen::take()?;
     let mut keys = EventStream::new();
     let mut work = JoinSet::new();
@@ -141,32 +148,8 @@ async fn show(mut state: State, labels: &Labels, requests: &Requests) -> Result<
                 state.handle(Instant::now(), event);
             }
             () = tokio::time::sleep_until(due.into()) => {}
-            () = signals.any() => return Err(Error::Interrupted),
-        }
-    }
-}
-
-/// What asks a program to end from outside; Ctrl-C on the terminal is a key here.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let take = |kind| {
-            signal(kind).map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self([
-            take(SignalKind::interrupt())?,
-            take(SignalKind::terminate())?,
-            take(SignalKind::hangup())?,
-        ]))
-    }
-
-    async fn any(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            signal = &mut interrupted => return Err(Error::Interrupted(signal)),
+            _ = hangup.recv() => return Err(Error::Interrupted(Signal::Terminate)),
         }
     }
 }
