@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean subscribe publish dashboard generate-identity go-client down page-test images docker-test dist kubernetes
+.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean generate-identity go-client down page-test images docker-test dist kubernetes ci test-docker test-scripts validate
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
@@ -11,7 +11,7 @@ BUILT_DEV = $(or $(CARGO_TARGET_DIR),target)/debug
 MUMP2P ?= $(BUILT)/mump2p
 
 # Words behind these three are theirs, and no targets: whatever a topic is called, nothing else runs.
-# With any other first target a word that is none fails.
+# With any other first target a word that is none fails, and so does one of these three.
 WORDS_ARE_ARGUMENTS := $(filter subscribe publish dashboard,$(firstword $(MAKECMDGOALS)))
 ifneq ($(WORDS_ARE_ARGUMENTS),)
 
@@ -22,13 +22,21 @@ export MUMP2P
 export PROXY_BASE := $(proxy-base)
 export NODE_BASE := $(node-base)
 
+.PHONY: subscribe publish dashboard
+
+# What is wrong with the words is told by `make -n` too: hence the plus sign. The script reads them from
+# the process of make, where they are whole.
 subscribe: ## subscribe to p2p topic: make subscribe <addr> <topic>
-	@[ $(words $(ARGUMENTS)) -lt 2 ] || { $(MAKE) build && $(MAKE) generate-identity; }
-	@sh script/make-client.sh subscribe
+	+@sh script/make-client.sh check-subscribe $$PPID
+	@$(MAKE) build
+	@$(MAKE) generate-identity
+	@sh script/make-client.sh subscribe $$PPID
 
 publish: ## publish message to p2p topic: make publish <addr> <topic> <message|random> [count] [sleep]
-	@[ $(words $(ARGUMENTS)) -lt 3 ] || { $(MAKE) build && $(MAKE) generate-identity; }
-	@sh script/make-client.sh publish
+	+@sh script/make-client.sh check-publish $$PPID
+	@$(MAKE) build
+	@$(MAKE) generate-identity
+	@sh script/make-client.sh publish $$PPID
 
 dashboard: ## Show network health dashboard: make dashboard [local|remote] [proxy-base=URL] [node-base=URL]
 	@[ -x "$(firstword $(MUMP2P))" ] || command -v "$(firstword $(MUMP2P))" >/dev/null || $(MAKE) build
@@ -37,6 +45,10 @@ dashboard: ## Show network health dashboard: make dashboard [local|remote] [prox
 .DEFAULT: ; @:
 
 else
+
+ifneq ($(filter subscribe publish dashboard,$(MAKECMDGOALS)),)
+$(error subscribe, publish and dashboard take every word behind them: each is the first target of a make of its own)
+endif
 
 # Executions of each fuzz target, and the seconds after which it stops all the same.
 FUZZ_RUNS ?= 100000
@@ -77,6 +89,21 @@ down: ## End the stack that runs in the background
 test: ## Check everything: format, lints, docs, tests; licences and fuzzing where their tools are
 	@sh script/test.sh
 
+ci: test lint test-docker test-scripts validate ## Run all CI checks locally
+
+test-docker: docker-test ## Same as docker-test
+
+test-scripts: ## Check the shell scripts: their syntax, and what they and make do
+	@set -e; for script in script/*.sh test_suite.sh; do \
+		case $$(head -n 1 $$script) in *bash) bash -n $$script ;; *) sh -n $$script ;; esac; \
+	done
+	$(CARGO) build --workspace --quiet --bins
+	$(CARGO) test --workspace --quiet --test scripts
+
+validate: ## Check the compose files and Cargo.lock (needs docker compose or docker-compose)
+	@sh script/validate.sh
+	$(CARGO) fetch --locked --quiet
+
 build: ## Build all programs, the clients to where the guide runs them (PROFILE=dev: quickly)
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	install -D $(BUILT)/p2p-client grpc_p2p_client/p2p-client
@@ -89,10 +116,11 @@ build: ## Build all programs, the clients to where the guide runs them (PROFILE=
 	@echo "All clients built successfully"
 
 generate-identity: ## Generate P2P identity (if missing)
+	@# A line of its own: lines that call make run for `make -n` too.
+	@[ -f identity/p2p.key ] || [ -x keygen/keygen ] || $(MAKE) --no-print-directory build
 	@if [ -f identity/p2p.key ]; then \
 		echo "P2P identity already exists at ./identity/p2p.key"; \
 	else \
-		[ -x keygen/keygen ] || $(MAKE) --no-print-directory build || exit; \
 		echo "Generating new P2P identity..."; \
 		cd keygen && ./keygen; \
 	fi

@@ -1,10 +1,11 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Makes the identity of the first node, ./identity/p2p.key, and says its peer id.
 #
 # From the root of a checkout:  ./script/generate-identity.sh
-# For the variable as well:     source ./script/generate-identity.sh
-# Anywhere:                     curl -sSL <address of this file> | bash
+# For the variable as well:     . ./script/generate-identity.sh
+# Anywhere:                     curl -sSL <address of this file> | sh
 #
+# Any shell will do: no function has variables of its own, so all are named _identity_….
 # A sourced script must not end its shell, nor leave options behind: hence no `exit`, no `set`.
 # Everything is in functions, so that a piped script is read whole before anything runs.
 
@@ -12,14 +13,13 @@ _identity_file=./identity/p2p.key
 _identity_image=${P2P_NODE_IMAGE:-getoptimum/p2pnode:${P2P_NODE_VERSION:-latest}}
 
 _identity_say() {
-    local colour
     case $1 in
-        INFO) colour='\033[0;34m' ;;
-        SUCCESS) colour='\033[0;32m' ;;
-        WARNING) colour='\033[1;33m' ;;
-        *) colour='\033[0;31m' ;;
+        INFO) _identity_colour='0;34' ;;
+        SUCCESS) _identity_colour='0;32' ;;
+        WARNING) _identity_colour='1;33' ;;
+        *) _identity_colour='0;31' ;;
     esac
-    printf "${colour}[%s] %s\033[0m\n" "$1" "$2"
+    printf '\033[%sm[%s] %s\033[0m\n' "$_identity_colour" "$1" "$2"
 }
 
 # Says the peer id of the file. The checksum before the JSON may hold any byte, NUL too.
@@ -29,26 +29,25 @@ _identity_id() {
 
 # Lets the node make its identity, in a container that is ended when the file is there.
 _identity_by_node() {
-    local container tries=0
-    container=$(docker run --detach --rm --user "$(id -u):$(id -g)" --volume "$PWD/identity:/identity" \
+    _identity_tries=0
+    _identity_container=$(docker run --detach --rm --user "$(id -u):$(id -g)" --volume "$PWD/identity:/identity" \
         --env IDENTITY_DIR=/identity --env CLUSTER_ID=keygen "$_identity_image") || return
-    while [ ! -s "$_identity_file" ] && [ "$tries" -lt 100 ]; do
+    while [ ! -s "$_identity_file" ] && [ "$_identity_tries" -lt 100 ]; do
         sleep 0.1
-        tries=$((tries + 1))
+        _identity_tries=$((_identity_tries + 1))
     done
-    docker kill "$container" >/dev/null 2>&1
+    docker kill "$_identity_container" >/dev/null 2>&1
     [ -s "$_identity_file" ]
 }
 
 # Makes the file by the first way there is. keygen writes ../identity: it is run in identity/.
 _identity_make() {
-    local program
-    for program in "$(type -P keygen)" ./keygen/keygen ./target/release/keygen ./target/debug/keygen; do
-        if [ -n "$program" ] && [ -x "$program" ]; then
+    for _identity_program in "$(command -v keygen)" ./keygen/keygen ./target/release/keygen ./target/debug/keygen; do
+        if [ -f "$_identity_program" ] && [ -x "$_identity_program" ]; then
             _identity_say INFO "Using existing keygen script..."
-            program=$(cd "$(dirname "$program")" && pwd)/keygen
+            _identity_program=$(cd "$(dirname "$_identity_program")" && pwd)/keygen
             _identity_say INFO "Generating P2P keypair..."
-            (cd identity && "$program" >/dev/null)
+            (cd identity && "$_identity_program" >/dev/null)
             return
         fi
     done
@@ -79,32 +78,41 @@ _identity_generate() {
         _identity_say ERROR "No P2P identity was made at $_identity_file"
         return 1
     fi
-    local id
-    id=$(_identity_id)
     _identity_say SUCCESS "Generated P2P identity successfully!"
     _identity_say SUCCESS "Identity saved to: $_identity_file"
-    _identity_say SUCCESS "Peer ID: $id"
+    _identity_say SUCCESS "Peer ID: $(_identity_id)"
     echo
     _identity_say INFO "To use in docker-compose:"
-    echo "export BOOTSTRAP_PEER_ID=$id"
+    echo "export BOOTSTRAP_PEER_ID=$(_identity_id)"
     echo
-    _identity_say SUCCESS "Done! Your OptimumP2P peer ID: $id"
+    _identity_say SUCCESS "Done! Your OptimumP2P peer ID: $(_identity_id)"
+}
+
+# Reads the answer from stdin: one key where the shell can, a line elsewhere.
+_identity_ask() {
+    printf 'Delete existing identity and generate new one? (y/N): ' >&2
+    if [ -n "${BASH_VERSION:-}" ]; then
+        # shellcheck disable=SC3045
+        read -r -n 1 _identity_answer
+    else
+        read -r _identity_answer
+    fi
 }
 
 # Whether somebody wants another identity. The terminal is asked: stdin may be this script.
 _identity_is_unwanted() {
-    local answer=
+    _identity_answer=
     if [ "${CI:-}" = true ] || [ "${GITHUB_ACTIONS:-}" = true ]; then
         _identity_say INFO "CI environment detected - using existing identity"
         return 1
     fi
     if [ -t 0 ]; then
-        read -r -n 1 -p "Delete existing identity and generate new one? (y/N): " answer
-    elif { : </dev/tty; } 2>/dev/null; then
-        read -r -n 1 -p "Delete existing identity and generate new one? (y/N): " answer </dev/tty
+        _identity_ask
+    elif (: </dev/tty) 2>/dev/null; then
+        _identity_ask </dev/tty
     fi
     echo
-    [ "$answer" = y ] || [ "$answer" = Y ]
+    [ "$_identity_answer" = y ] || [ "$_identity_answer" = Y ]
 }
 
 _identity_main() {
@@ -127,14 +135,17 @@ _identity_main() {
     export BOOTSTRAP_PEER_ID
 }
 
+_identity_forget() {
+    unset -v _identity_file _identity_image _identity_colour _identity_tries _identity_container \
+        _identity_program _identity_answer
+    unset -f _identity_say _identity_id _identity_by_node _identity_make _identity_generate \
+        _identity_ask _identity_is_unwanted _identity_main _identity_forget
+}
+
 # The last command: its status is that of the script.
 if _identity_main; then
-    unset -v _identity_file _identity_image
-    unset -f _identity_say _identity_id _identity_by_node _identity_make _identity_generate \
-        _identity_is_unwanted _identity_main
+    _identity_forget
 else
-    unset -v _identity_file _identity_image
-    unset -f _identity_say _identity_id _identity_by_node _identity_make _identity_generate \
-        _identity_is_unwanted _identity_main
+    _identity_forget
     false
 fi

@@ -152,7 +152,14 @@ fn make_publish_and_subscribe_hand_their_words_to_the_client() {
         (&["test", "random", "10"], "[-topic=test] [-msg=random] [-count=10] [-sleep=0s]"),
         (&["t", "random", "3", "2"], "[-topic=t] [-msg=random] [-count=3] [-sleep=2s]"),
         (&["t", "random", "3", "500ms"], "[-topic=t] [-msg=random] [-count=3] [-sleep=500ms]"),
-        (&["t", "Hello wide *"], "[-topic=t] [-msg=Hello wide *]"),
+        (&["t", "hello", "1", "2"], "[-topic=t] [-msg=hello] [-count=1] [-sleep=2s]"),
+        (&["t", "Hello", "wide", "*"], "[-topic=t] [-msg=Hello wide *]"),
+        // Whatever a shell hands over as one word stays one.
+        (&["t", "Hello  wide *"], "[-topic=t] [-msg=Hello  wide *] [-count=1] [-sleep=0s]"),
+        (&["t", "Version 2"], "[-topic=t] [-msg=Version 2] [-count=1] [-sleep=0s]"),
+        (&["t", "a\n`id` $(X) \"b"], "[-topic=t] [-msg=a\n`id` $(X) \"b] [-count=1] [-sleep=0s]"),
+        (&["--", "t", "-n"], "[-topic=t] [-msg=-n] [-count=1] [-sleep=0s]"),
+        (&["t", "hello", "PROFILE=dev"], "[-topic=t] [-msg=hello] [-count=1] [-sleep=0s]"),
     ] {
         let (well, said) = here.make(&[&["publish", "a:1"], words].concat());
         let line = format!("p2p-client [-mode=publish] [-addr=a:1] {arguments}\n");
@@ -160,6 +167,63 @@ fn make_publish_and_subscribe_hand_their_words_to_the_client() {
         assert!(said.contains("P2P identity already exists at ./identity/p2p.key"), "{said}");
         assert_eq!(said.matches("p2p-client [").count(), 1, "{said}");
     }
+}
+
+#[test]
+fn make_publish_loses_no_word_silently() {
+    let here = Checkout::new();
+    here.built();
+    for (words, reason) in [
+        (&["a:1", "t", "a=b"][..], "a=b is a variable to make"),
+        (&["a:1", "t", "x = y"], "x = y is a variable to make"),
+        (&["a:1", "t", "-n"], "-n is an option to make; behind two dashes it is a word"),
+        (&["a:1", "-n"], "-n is an option to make"),
+    ] {
+        let (well, said) = here.make(&[&["publish"], words].concat());
+        assert!(!well && said.contains(reason), "{words:?}: {said}");
+        assert!(!said.contains("p2p-client ["), "{words:?}: {said}");
+    }
+    let (well, said) = here.make(&["publish", "a:1", "t", "Version", "2"]);
+    assert!(well && said.contains("[-msg=Version] [-count=2]"), "{said}");
+    assert!(said.contains("the text \"Version\" is not published"), "{said}");
+}
+
+#[test]
+fn where_no_process_is_shown_a_number_behind_a_text_is_refused() {
+    let here = Checkout::new();
+    here.say("client", "client");
+    let run = |words: &str| {
+        let mut command = here.command("sh");
+        command.args(["script/make-client.sh", "publish"]);
+        result(command.env("CLIENT", "./client").env("ARGUMENTS", words).output())
+    };
+    let (well, said) = run("a:1 t Version 2");
+    assert!(!well && said.contains("whether 2 is a count or a part of the message"), "{said}");
+    for (words, expected) in [
+        ("a:1 t random 2", "[-msg=random] [-count=2] [-sleep=0s]\n"),
+        ("a:1 t Hello wide world", "[-msg=Hello wide world]\n"),
+    ] {
+        let (well, said) = run(words);
+        assert!(well && said.ends_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn make_that_only_shows_what_it_would_do_makes_no_identity() {
+    let here = Checkout::new();
+    here.built();
+    assert!(here.make(&["build"]).0);
+    for words in [
+        &["-n", "generate-identity"][..],
+        &["-n", "subscribe", "a:1", "t"],
+        &["-n", "publish", "a:1", "t", "hello"],
+    ] {
+        let (well, said) = here.make(words);
+        assert!(well && said.contains("./keygen"), "{words:?}: {said}");
+        assert!(!here.path("identity").exists(), "{words:?}: {said}");
+    }
+    let (well, said) = here.make(&["-n", "publish", "a:1", "t"]);
+    assert!(!well && said.contains("Usage: make publish"), "{said}");
 }
 
 #[test]
@@ -172,6 +236,8 @@ fn make_says_what_is_missing_and_does_nothing_else() {
         (&["dashboard", "remote"], "Usage: make dashboard [local|remote]"),
         (&["dashboard", "elsewhere"], "Usage: make dashboard"),
         (&["publishh", "a:1", "t", "hello"], "No rule to make target"),
+        (&["generate-identity", "subscribe"], "each is the first target of a make of its own"),
+        (&["help", "publish", "a:1", "t", "x"], "each is the first target of a make of its own"),
         (&["lint-all"], "No rule to make target"),
     ] {
         let (well, said) = here.make(&[&["MUMP2P=true"], words].concat());
@@ -205,6 +271,10 @@ fn make_help_lists_the_targets_and_how_to_do_without_make() {
     assert!(well, "{said}");
     for line in [
         "\u{1b}[36mbuild                         \u{1b}[0m ",
+        "\u{1b}[36mci                            \u{1b}[0m Run all CI checks locally\n",
+        "\u{1b}[36mtest-docker                   \u{1b}[0m ",
+        "\u{1b}[36mtest-scripts                  \u{1b}[0m ",
+        "\u{1b}[36mvalidate                      \u{1b}[0m ",
         "\u{1b}[36mgenerate-identity             \u{1b}[0m Generate P2P identity (if missing)\n",
         "\u{1b}[36mpublish                       \u{1b}[0m publish message to p2p topic: make publish ",
         "\nDirect binary usage (recommended):\n",
@@ -242,16 +312,22 @@ fn the_script_of_the_proxy_client_runs_in_any_shell() {
 }
 
 #[test]
-fn the_script_of_the_proxy_client_builds_it_first() {
+fn the_script_of_the_proxy_client_builds_it_where_there_is_none() {
     let here = Checkout::new();
     here.built();
     here.say("tools/cargo", "cargo");
-    let mut command = here.command("env");
-    let run = command.env("PROFILE", "dev").args(["/bin/dash", "script/proxy_client.sh"]);
-    let (well, said) = result(run.args(["subscribe", "t", "1"]).output());
-    assert!(well, "{said}");
-    assert!(said.contains("cargo [build] [--workspace] [--bins] [--profile] [dev]\n"), "{said}");
-    assert!(said.ends_with("proxy-client [-topic=t] [-threshold=1] [-subscribeOnly]\n"), "{said}");
+    let run = || {
+        let mut command = here.command("env");
+        let command = command.env("PROFILE", "dev").args(["/bin/dash", "script/proxy_client.sh"]);
+        result(command.args(["subscribe", "t", "1"]).output())
+    };
+    let (built, client) =
+        ("[--package] [cli] [--bin] [proxy-client] [--profile] [dev]\n", "proxy-client [-topic=t]");
+    let (well, said) = run();
+    assert!(well && said.starts_with("cargo [build]"), "{said}");
+    assert!(said.contains(built) && said.contains(client), "{said}");
+    let (well, said) = run();
+    assert!(well && said.starts_with(client), "what is there is not built again: {said}");
 }
 
 const GENERATE: &str = "script/generate-identity.sh";
@@ -303,10 +379,22 @@ fn a_piped_script_makes_an_identity_and_a_sourced_one_exports_its_id_and_leaves_
     let here = Checkout::new();
     fs::create_dir_all(here.path("target/release")).expect("a folder");
     fs::copy(program("keygen"), here.path("target/release/keygen")).expect("copied");
-    let piped = format!("cat {GENERATE} | bash");
-    let (well, said) = result(here.command("bash").args(["-c", &piped]).output());
-    assert!(well, "{said}");
-    let id = exported(&said);
+    let mut id = String::new();
+    for shell in ["/bin/dash", "bash"] {
+        // Somebody may have made one before.
+        let _none = fs::remove_dir_all(here.path("identity"));
+        let piped = format!("cat {GENERATE} | {shell}");
+        let (well, said) = result(here.command("bash").args(["-c", &piped]).output());
+        assert!(well, "{shell}: {said}");
+        id = exported(&said);
+        assert!(id.starts_with("12D3KooW"), "{said}");
+        let sourced = format!(
+            ". ./{GENERATE} >/dev/null; echo \"$BOOTSTRAP_PEER_ID\"; set | grep ^_identity"
+        );
+        let mut command = here.command("env");
+        let (_, said) = result(command.args(["CI=true", shell, "-c", &sourced]).output());
+        assert_eq!(said, format!("{id}\n"), "{shell}");
+    }
     let sourced = format!(
         "source {GENERATE} >/dev/null; env; declare -F; set | grep ^_identity; false; echo alive"
     );
@@ -346,4 +434,21 @@ fn where_nothing_makes_a_keypair_the_script_says_what_to_install() {
     let sourced = format!("source {GENERATE} >/dev/null; echo code $?");
     let (_, said) = result(here.command("bash").args(["-c", &sourced]).output());
     assert_eq!(said, "code 1\n");
+}
+
+#[test]
+fn every_variable_that_the_stacks_and_scripts_read_has_its_line_in_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = |name: &str| fs::read_to_string(root.join(name)).expect(name);
+    let example = text(".env.example");
+    let files = ["docker-compose-optimum.yml", "docker-compose-gossipsub.yml", GENERATE];
+    for file in files {
+        let content = text(file);
+        let names = content.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next());
+        // What every CI sets, and what a shell sets itself.
+        let known = ["CI", "GITHUB_ACTIONS", "BASH_VERSION"];
+        for name in names.filter(|name| !known.contains(name)) {
+            assert!(example.contains(&format!("\n{name}=")), "{file}: {name}");
+        }
+    }
 }
