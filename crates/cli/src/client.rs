@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -14,10 +15,10 @@ use api::{
 };
 use prost::Message as _;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Status, Streaming,
+    Code, Response as Answer, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
@@ -27,6 +28,37 @@ const REQUESTS_MAX: usize = 1;
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to open a stream. A port that is open and never answers is no API.
+pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The sidecar of a node.
+    Node,
+    /// The gRPC API of a proxy.
+    Proxy,
+}
+
+impl Server {
+    /// Returns where one usually is.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Node => "localhost:33212",
+            Self::Proxy => "localhost:50051",
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Node => "node",
+            Self::Proxy => "proxy",
+        })
+    }
+}
 
 /// A connected sidecar.
 #[derive(Debug)]
@@ -47,12 +79,14 @@ pub struct Commands {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
     /// No address at all.
-    #[error("{address:?} is no address: {reason}; HOST:PORT is expected, such as localhost:33212")]
+    #[error("{address:?} is no address: {reason}; HOST:PORT is expected, such as {}", server.example())]
     Address {
         /// What was given.
         address: String,
         /// What is wrong with it.
         reason: String,
+        /// What should be there.
+        server: Server,
     },
     /// Nobody answers there.
     #[error(
@@ -64,7 +98,7 @@ pub enum ConnectError {
         /// What the system says.
         reason: String,
         /// What should be there.
-        server: &'static str,
+        server: Server,
     },
     /// Somebody answers and opens no stream.
     #[error("{address} refuses the stream: {reason}; check that the port is that of a gRPC API")]
@@ -86,11 +120,12 @@ pub struct Closed;
 /// # Errors
 ///
 /// Returns [`ConnectError`] if the address is malformed or nobody answers there.
-pub async fn connect(address: &str, server: &'static str) -> Result<Channel, ConnectError> {
-    check_address(address)?;
+pub async fn connect(address: &str, server: Server) -> Result<Channel, ConnectError> {
+    check_address(address, server)?;
     let malformed = |error: tonic::transport::Error| ConnectError::Address {
         address: address.to_owned(),
         reason: root_cause(&error),
+        server,
     };
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(malformed)?;
     let endpoint = endpoint.connect_timeout(CONNECT_LIMIT).tcp_nodelay(true);
@@ -100,15 +135,36 @@ pub async fn connect(address: &str, server: &'static str) -> Result<Channel, Con
     })
 }
 
-/// Checks that `address` is `host:port`.
+/// Returns the stream that a `server` at `address` opens for a call, if it does within the limit.
+///
+/// # Errors
+///
+/// Returns [`ConnectError`] if the server refuses or does not answer.
+pub(crate) async fn opened<T>(
+    address: &str,
+    server: Server,
+    call: impl Future<Output = Result<Answer<T>, Status>>,
+) -> Result<T, ConnectError> {
+    let address = address.to_owned();
+    match timeout(OPEN_LIMIT, call).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(ConnectError::Refused { address, reason: status_text(&status) }),
+        Err(_) => {
+            let reason = format!("no answer for {} s", OPEN_LIMIT.as_secs());
+            Err(ConnectError::Unreachable { address, reason, server })
+        }
+    }
+}
+
+/// Checks that the `address` of a `server` is `host:port`.
 ///
 /// # Errors
 ///
 /// Returns [`ConnectError::Address`] if it is not.
-pub fn check_address(address: &str) -> Result<(), ConnectError> {
+pub fn check_address(address: &str, server: Server) -> Result<(), ConnectError> {
     let wrong = |reason: &str| {
         let (address, reason) = (address.to_owned(), reason.to_owned());
-        Err(ConnectError::Address { address, reason })
+        Err(ConnectError::Address { address, reason, server })
     };
     let Some((host, port)) = address.rsplit_once(':') else { return wrong("it has no port") };
     if host.is_empty() {
@@ -152,7 +208,7 @@ impl Sidecar {
     ///
     /// Returns [`ConnectError`] if the address is malformed or nobody answers there.
     pub async fn connect(address: &str) -> Result<Self, ConnectError> {
-        let client = CommandStreamClient::new(connect(address, "node").await?)
+        let client = CommandStreamClient::new(connect(address, Server::Node).await?)
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
         Ok(Self { address: address.to_owned(), client })
@@ -162,7 +218,7 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// Returns [`ConnectError`] if the node refuses.
+    /// Returns [`ConnectError`] if the node refuses or does not answer.
     pub async fn listen(&mut self) -> Result<Commands, ConnectError> {
         self.listen_with(&StreamOptions::default()).await
     }
@@ -171,16 +227,17 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// Returns [`ConnectError`] if the node refuses, or `options` cannot be written.
+    /// Returns [`ConnectError`] if the node refuses or does not answer, or `options` cannot be
+    /// written.
     pub async fn listen_with(&mut self, options: &StreamOptions) -> Result<Commands, ConnectError> {
         let refused =
             |reason: String| ConnectError::Refused { address: self.address.clone(), reason };
         let (requests, taken) = mpsc::channel(REQUESTS_MAX);
         let mut request = tonic::Request::new(ReceiverStream::new(taken));
         options.write_to(request.metadata_mut()).map_err(|error| refused(error.to_string()))?;
-        let stream = self.client.listen_commands(request).await;
-        let stream = stream.map_err(|status| refused(status_text(&status)))?;
-        Ok(Commands { requests, responses: stream.into_inner() })
+        let call = self.client.listen_commands(request);
+        let responses = opened(&self.address, Server::Node, call).await?;
+        Ok(Commands { requests, responses })
     }
 }
 
@@ -240,7 +297,7 @@ mod tests {
     #[test]
     fn an_address_is_a_host_and_a_port() {
         for sound in ["localhost:33212", "127.0.0.1:1", "[::1]:65535", "node-1.example:9"] {
-            assert_eq!(check_address(sound), Ok(()), "{sound}");
+            assert_eq!(check_address(sound, Server::Node), Ok(()), "{sound}");
         }
         for (address, reason) in [
             ("", "no port"),
@@ -253,9 +310,27 @@ mod tests {
             ("::1:1", "the host is none"),
             ("a b:1", "the host is none"),
         ] {
-            let error = check_address(address).expect_err(address).to_string();
-            assert!(error.contains(reason) && error.contains("HOST:PORT"), "{address}: {error}");
+            for (server, example) in
+                [(Server::Node, "such as localhost:33212"), (Server::Proxy, "as localhost:50051")]
+            {
+                let error = check_address(address, server).expect_err(address).to_string();
+                for part in [reason, "HOST:PORT", example] {
+                    assert!(error.contains(part), "{address}: {error}");
+                }
+            }
         }
+    }
+
+    /// Paused time runs on by itself where nothing else can happen.
+    #[tokio::test]
+    async fn a_port_that_takes_connections_and_never_answers_is_no_node() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = silent.local_addr().expect("bound").to_string();
+        let mut sidecar = Sidecar::connect(&address).await.expect("the port is open");
+        tokio::time::pause();
+        let error = sidecar.listen().await.expect_err("nobody answers").to_string();
+        let expected = format!("{address}: no answer for 10 s; check that a node runs there");
+        assert!(error.starts_with(&expected), "{error}");
     }
 
     #[test]

@@ -11,6 +11,11 @@ use crate::go_text;
 const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
 const FALSE: [&str; 6] = ["0", "f", "F", "FALSE", "false", "False"];
 
+/// What Go says of a value that it cannot read.
+const PARSE_ERROR: &str = "parse error";
+/// What Go says of an integer that has no room in 64 bits.
+const RANGE_ERROR: &str = "value out of range";
+
 /// The flags of one program.
 #[derive(Debug)]
 pub struct Flags {
@@ -66,7 +71,7 @@ impl Flags {
         self.add(name, Kind::Text, default.to_owned(), usage)
     }
 
-    /// Adds a flag that takes a decimal integer.
+    /// Adds a flag that takes an integer.
     #[must_use]
     pub fn integer(self, name: &'static str, default: i64, usage: &'static str) -> Self {
         self.add(name, Kind::Integer, default.to_string(), usage)
@@ -150,9 +155,15 @@ impl Flags {
                     .or_else(|| arguments.next())
                     .ok_or_else(|| self.mistake(&format!("flag needs an argument: -{name}")))?,
             };
-            if !defined.kind.accepts(&value) {
-                let (kind, quoted) = (defined.kind.adjective(), go_text::quote(&value));
-                let text = format!("invalid {kind}value {quoted} for flag -{name}: parse error");
+            if let Err(reason) = defined.kind.check(&value) {
+                let quoted = go_text::quote(&value);
+                // Go says it so: no "flag" where the value is a boolean.
+                let text = match defined.kind {
+                    Kind::Switch => format!("invalid boolean value {quoted} for -{name}: {reason}"),
+                    Kind::Text | Kind::Integer | Kind::Number | Kind::Duration => {
+                        format!("invalid value {quoted} for flag -{name}: {reason}")
+                    }
+                };
                 return Err(self.mistake(&text));
             }
             parsed.values.insert(defined.name, value);
@@ -222,14 +233,16 @@ fn dashed(argument: &str) -> Option<&str> {
 }
 
 impl Kind {
-    fn accepts(self, value: &str) -> bool {
-        match self {
+    /// Checks a value; returns what Go says of a wrong one.
+    fn check(self, value: &str) -> Result<(), &'static str> {
+        let is_sound = match self {
             Self::Text => true,
-            Self::Integer => value.parse::<i64>().is_ok(),
+            Self::Integer => return integer(value).map(drop),
             Self::Number => value.parse::<f64>().is_ok(),
             Self::Switch => TRUE.contains(&value) || FALSE.contains(&value),
             Self::Duration => go_duration::parse(value).is_some(),
-        }
+        };
+        if is_sound { Ok(()) } else { Err(PARSE_ERROR) }
     }
 
     /// What the usage says behind the name.
@@ -242,11 +255,35 @@ impl Kind {
             Self::Duration => " duration",
         }
     }
+}
 
-    /// What a wrong value is called.
-    fn adjective(self) -> &'static str {
-        if self == Self::Switch { "boolean " } else { "" }
+/// Reads an integer as Go's `ParseInt` does with base 0: `0x`, `0o` or `0`, and `0b` before the digits
+/// name their base, and in such a literal underscores may separate digits, behind the base as well.
+fn integer(text: &str) -> Result<i64, &'static str> {
+    let (sign, rest) = match text.as_bytes().first() {
+        Some(b'-') => ("-", &text[1..]),
+        Some(b'+') => ("", &text[1..]),
+        _ => ("", text),
+    };
+    let lower = rest.to_ascii_lowercase();
+    let (base, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &lower[..]),
+    };
+    // An underscore stands between digits; a base counts as one.
+    let digits = if base == 10 { digits } else { digits.strip_prefix('_').unwrap_or(digits) };
+    let is_sound = digits
+        .split('_')
+        .all(|group| !group.is_empty() && group.chars().all(|digit| digit.is_digit(base)));
+    if !is_sound {
+        return Err(PARSE_ERROR);
     }
+    // Only the range is left to be wrong.
+    i64::from_str_radix(&format!("{sign}{}", digits.replace('_', "")), base)
+        .map_err(|_| RANGE_ERROR)
 }
 
 impl Parsed {
@@ -257,7 +294,7 @@ impl Parsed {
 
     /// Returns the value of an integer flag; 0 if there is no such flag.
     pub fn integer(&self, name: &str) -> i64 {
-        self.text(name).parse().unwrap_or(0)
+        integer(self.text(name)).unwrap_or(0)
     }
 
     /// Returns the value of a number flag; 0 if there is no such flag.
@@ -307,6 +344,34 @@ mod tests {
         assert_eq!(parsed.text("addr"), "localhost:1");
         assert_eq!(parsed.integer("count"), 7);
         assert_eq!(parsed.duration("sleep"), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn integers_are_read_as_go_reads_them() {
+        for (text, expected) in [
+            ("7", Ok(7)),
+            ("+7", Ok(7)),
+            ("-7", Ok(-7)),
+            ("0", Ok(0)),
+            ("0x10", Ok(16)),
+            ("0X_1f", Ok(31)),
+            ("-0b101", Ok(-5)),
+            ("0o17", Ok(15)),
+            ("017", Ok(15)),
+            ("0_7", Ok(7)),
+            ("1_000", Ok(1000)),
+            ("-9223372036854775808", Ok(i64::MIN)),
+            ("-9223372036854775809", Err(RANGE_ERROR)),
+            ("0xffffffffffffffff", Err(RANGE_ERROR)),
+        ] {
+            assert_eq!(integer(text), expected, "{text}");
+        }
+        let wrong =
+            ["", "-", "+-1", "08", "0x", "0b2", "_1", "1_", "1__0", "1e3", "1.0", " 1", "é"];
+        for text in wrong {
+            assert_eq!(integer(text), Err(PARSE_ERROR), "{text}");
+        }
+        assert_eq!(parse(&["-count=0x10"]).expect("sound").integer("count"), 16);
     }
 
     #[test]
@@ -361,9 +426,13 @@ mod tests {
             (&["--long=1"], "flag provided but not defined: -long"),
             (&["-topic"], "flag needs an argument: -topic"),
             (&["-count=many"], "invalid value \"many\" for flag -count: parse error"),
+            (
+                &["-count=9223372036854775808"],
+                "invalid value \"9223372036854775808\" for flag -count: value out of range",
+            ),
             (&["-sleep=5"], "invalid value \"5\" for flag -sleep: parse error"),
             (&["-share=half"], "invalid value \"half\" for flag -share: parse error"),
-            (&["-quiet=no"], "invalid boolean value \"no\" for flag -quiet: parse error"),
+            (&["-quiet=no"], "invalid boolean value \"no\" for -quiet: parse error"),
             (&["---topic"], "bad flag syntax: ---topic"),
             (&["-=1"], "bad flag syntax: -=1"),
         ] {

@@ -12,14 +12,14 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Streaming, transport::Channel};
 
-use crate::client::{ConnectError, connect, root_cause, status_text};
+use crate::client::{ConnectError, OPEN_LIMIT, Server, connect, opened, root_cause, status_text};
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long an answer may take.
+/// How long the answer to a message may take: the proxy gives it to a node first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer that are shown.
@@ -79,8 +79,7 @@ impl Rest {
         if !["http", "https"].contains(&url.scheme()) {
             return Err(wrong(format!("the scheme is {}", url.scheme())));
         }
-        let mut builder =
-            reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).timeout(ANSWER_LIMIT);
+        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT);
         if is_here(&url) {
             builder = builder.no_proxy();
         }
@@ -100,7 +99,7 @@ impl Rest {
         threshold: f64,
     ) -> Result<(), RestError> {
         let body = json!({"client_id": client_id, "topic": topic, "threshold": threshold});
-        self.post("/api/v1/subscribe", &body).await
+        self.post("/api/v1/subscribe", &body, OPEN_LIMIT).await
     }
 
     /// Publishes a text.
@@ -115,13 +114,19 @@ impl Rest {
         message: &str,
     ) -> Result<(), RestError> {
         let body = json!({"client_id": client_id, "topic": topic, "message": message});
-        self.post("/api/v1/publish", &body).await
+        self.post("/api/v1/publish", &body, ANSWER_LIMIT).await
     }
 
-    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<(), RestError> {
+    async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+        limit: Duration,
+    ) -> Result<(), RestError> {
         let url = format!("{}{path}", self.base);
         let request = self.client.post(&url).header("content-type", "application/json");
-        let answer = request.body(body.to_string()).send().await.map_err(|error| {
+        let request = request.timeout(limit);
+        let mut answer = request.body(body.to_string()).send().await.map_err(|error| {
             let reason = root_cause(&error);
             RestError::Unreachable { url: url.clone(), reason }
         })?;
@@ -129,9 +134,15 @@ impl Rest {
         if status == reqwest::StatusCode::OK {
             return Ok(());
         }
-        let body = answer.text().await.unwrap_or_default();
-        let end = body.floor_char_boundary(BODY_BYTES_MAX);
-        Err(RestError::Refused { url, status: status.to_string(), body: body[..end].to_owned() })
+        let mut body = Vec::new();
+        while body.len() < BODY_BYTES_MAX
+            && let Ok(Some(chunk)) = answer.chunk().await
+        {
+            body.extend_from_slice(&chunk[..chunk.len().min(BODY_BYTES_MAX - body.len())]);
+        }
+        // A character that the end cuts in two is not shown.
+        let body = body.utf8_chunks().map(|chunk| chunk.valid()).collect();
+        Err(RestError::Refused { url, status: status.to_string(), body })
     }
 }
 
@@ -171,18 +182,22 @@ impl Deliveries {
     ///
     /// Returns [`ConnectError`] if nobody answers there or the proxy refuses.
     pub async fn open(address: &str, client_id: &str) -> Result<Self, ConnectError> {
-        let channel = connect(address, "proxy").await?;
+        Self::open_on(connect(address, Server::Proxy).await?, address, client_id).await
+    }
+
+    async fn open_on(
+        channel: Channel,
+        address: &str,
+        client_id: &str,
+    ) -> Result<Self, ConnectError> {
         let mut client = ProxyStreamClient::new(channel).max_decoding_message_size(usize::MAX);
         let (requests, sent) = mpsc::channel(1);
         let client_id = client_id.to_owned();
         // There is room for one, and nobody else sends.
         let _first = requests.try_send(ProxyMessage { client_id, ..ProxyMessage::default() });
-        let stream = client.client_stream(ReceiverStream::new(sent)).await;
-        let refused = |status: Status| ConnectError::Refused {
-            address: address.to_owned(),
-            reason: status_text(&status),
-        };
-        Ok(Self { responses: stream.map_err(refused)?.into_inner(), _requests: requests })
+        let call = client.client_stream(ReceiverStream::new(sent));
+        let responses = opened(address, Server::Proxy, call).await?;
+        Ok(Self { responses, _requests: requests })
     }
 
     /// Returns what comes next; none when the proxy closed the stream.
@@ -257,6 +272,39 @@ mod tests {
     fn a_frame_of_losses_tells_how_many() {
         assert_eq!(frame(r#"{"lost":{"messages":3}}"#, "lost"), Delivered::Lost(3));
         assert_eq!(frame("lost", "lost"), payload(b"lost"));
+    }
+
+    /// Paused time runs on by itself where nothing else can happen.
+    #[tokio::test]
+    async fn a_port_that_takes_connections_and_never_answers_is_no_proxy() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = silent.local_addr().expect("bound").to_string();
+        let channel = connect(&address, Server::Proxy).await.expect("the port is open");
+        tokio::time::pause();
+        let opened = Deliveries::open_on(channel, &address, "me").await;
+        let error = opened.expect_err("nobody answers").to_string();
+        let expected = format!("{address}: no answer for 10 s; check that a proxy runs there");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_an_end_is_read_only_as_far_as_it_is_shown() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let _asked = stream.read(&mut [0; 4096]).await;
+            let _said = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            // Until the client closes the connection.
+            while stream.write_all("aé".repeat(1000).as_bytes()).await.is_ok() {}
+        });
+        let refused = Rest::new(&base).expect("a base").publish("me", "t", "m").await;
+        let error = refused.expect_err("refused").to_string();
+        assert!(
+            error.ends_with(&format!(": 400 Bad Request: {}", "aé".repeat(166) + "a")),
+            "{error}"
+        );
     }
 
     #[test]

@@ -188,7 +188,11 @@ impl Publisher {
                     let reason = format!("{reason}; the last messages may be lost");
                     return Err(PublishError::Ended { address, reason });
                 }
-                Some(End::Closed) => break,
+                Some(End::Closed) => {
+                    let reason = "the node closed the stream and had not told whether it published \
+                                  the last message, which may be lost";
+                    return Err(PublishError::Ended { address, reason: reason.to_owned() });
+                }
                 None => answers = told.answers,
             }
         }
@@ -269,6 +273,26 @@ mod tests {
         assert!((49..=51).contains(&average.as_millis()), "{average:?}");
         assert_eq!(exponential(mean, 0.0), Duration::ZERO);
         assert_eq!(exponential(Duration::MAX, 0.99), Duration::MAX);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_before_the_last_message_is_told_of_is_a_failure() {
+        for (awaited, end, expected) in [
+            (None, End::Closed, None),
+            (Some("01"), End::Closed, Some("n: the node closed the stream and had not told")),
+            (Some("01"), End::Failed("reset".to_owned()), Some("n: reset; the last messages may")),
+        ] {
+            let awaited = awaited.map(str::to_owned);
+            let told = Told { awaited, end: Some(end), ..Told::default() };
+            let (address, requests) = ("n".to_owned(), mpsc::channel(1).0);
+            let publisher = Publisher { address, requests, told: watch::Sender::new(told) };
+            let finished = publisher.finish().await.map_err(|error| error.to_string());
+            let begins = finished
+                .as_ref()
+                .err()
+                .map(|error| expected.is_some_and(|expected| error.starts_with(expected)));
+            assert_eq!(begins, expected.map(|_| true), "{finished:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! The nodes that a client talks to at once: a slice of a file with an address a line.
 
-use crate::client::check_address;
+use std::{fs::File, io::Read as _};
+
+use crate::client::{Server, check_address};
+
+/// Bytes of a file of addresses; those of ten thousand nodes take a fraction.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Nodes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +23,23 @@ pub struct Targets {
 ///
 /// Returns a text that says what is wrong with the file or the slice.
 pub fn read(path: &str, start: i64, end: i64) -> Result<Targets, String> {
-    let content = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let mut content = String::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut content));
+    let length = read.map_err(|error| format!("{path}: {error}"))?;
+    if length as u64 > FILE_BYTES_MAX {
+        let allowed = FILE_BYTES_MAX >> 20;
+        return Err(format!(
+            "{path}: more than {allowed} MiB; a line HOST:PORT a node is expected"
+        ));
+    }
     let mut listed = Vec::new();
     for (number, line) in (1..).zip(content.lines().map(str::trim)) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        check_address(line).map_err(|error| format!("{path}, line {number}: {error}"))?;
+        check_address(line, Server::Node)
+            .map_err(|error| format!("{path}, line {number}: {error}"))?;
         listed.push(line.to_owned());
     }
     let count = listed.len();
@@ -93,5 +108,7 @@ mod tests {
         assert!(error.contains("line 3") && error.contains("\"node two\""), "{error}");
         let error = read("/nowhere/ips.tsv", 0, 1).expect_err("no file");
         assert!(error.starts_with("/nowhere/ips.tsv: "), "{error}");
+        let error = read("/dev/zero", 0, 1).expect_err("it has no end");
+        assert!(error.contains("/dev/zero: more than 16 MiB"), "{error}");
     }
 }

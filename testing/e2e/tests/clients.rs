@@ -186,6 +186,22 @@ async fn the_proxy_client_prints_the_payloads_of_what_it_and_others_publish() {
     assert_eq!(left.ended().await.code(), Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_ends_before_everything_is_published_is_a_failure() {
+    let nodes = cluster(1, |node| node).await;
+    let proxy = ProxyCommand::new(&nodes).start().await;
+    proxy.until_nodes(1).await;
+    let (grpc, rest) = (proxy.grpc.to_string(), format!("http://{}", proxy.http));
+    // The second message would come in an hour.
+    let arguments = ["-proxy", &grpc, "-rest", &rest, "-topic", TOPIC, "-count=2", "-delay=1h"];
+    let mut publisher = Program::talkative("proxy-client", &arguments);
+    publisher.line_with("[RECEIVED] ");
+    proxy.terminate().await;
+    let line = publisher.line_with("the proxy closed the stream after ");
+    assert!(line.contains(" of 2 messages"), "{line}");
+    assert_eq!(publisher.ended().await.code(), Some(1));
+}
+
 #[tokio::test]
 async fn a_message_that_the_node_refuses_is_told_and_fails() {
     let node = NodeCommand::new().start().await;
@@ -326,7 +342,7 @@ async fn wrong_values_of_every_flag_are_told_before_anything_is_done() {
     proxy(&["-threshold=half"], 2, "invalid value \"half\" for flag -threshold");
     proxy(&["-count=0"], 1, "-count must be >= 1");
     proxy(&["-delay=-"], 2, "invalid value \"-\" for flag -delay");
-    proxy(&["-subscribeOnly=x"], 2, "invalid boolean value \"x\" for flag -subscribeOnly");
+    proxy(&["-subscribeOnly=x"], 2, "invalid boolean value \"x\" for -subscribeOnly");
     proxy(&["-proxy=nowhere"], 1, "-proxy: \"nowhere\" is no address");
     proxy(&["-rest=localhost:1"], 1, "-rest: \"localhost:1\" is no base URL");
     let unreachable = "subscribe error: http://127.0.0.1:1/api/v1/subscribe: Connection refused";

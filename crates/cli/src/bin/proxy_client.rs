@@ -1,10 +1,14 @@
 //! Subscribes a topic at a proxy, prints what is delivered, and publishes some messages.
 #![forbid(unsafe_code)]
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use cli::{
-    client::check_address,
+    client::{Server, check_address},
     flags::{Flags, Parsed},
     output, program,
     proxy::{Delivered, Deliveries, Rest},
@@ -50,6 +54,8 @@ struct Work<'a> {
     count: Option<i64>,
     delay: Duration,
     rest: Rest,
+    /// Messages that the proxy was given so far, or refused.
+    done: AtomicI64,
 }
 
 async fn run(parsed: &Parsed) -> Result<(), String> {
@@ -63,7 +69,7 @@ async fn run(parsed: &Parsed) -> Result<(), String> {
         return Err("-count must be >= 1".to_owned());
     }
     let address = parsed.text("proxy");
-    check_address(address).map_err(|error| format!("-proxy: {error}"))?;
+    check_address(address, Server::Proxy).map_err(|error| format!("-proxy: {error}"))?;
     let rest = Rest::new(parsed.text("rest")).map_err(|error| format!("-rest: {error}"))?;
     let client = format!("client_{:08x}", rand::random::<u32>());
 
@@ -74,9 +80,10 @@ async fn run(parsed: &Parsed) -> Result<(), String> {
     let deliveries = Deliveries::open(address, &client).await;
     let deliveries = deliveries.map_err(|error| format!("stream error: {error} (-proxy)"))?;
     output::log("[INFO] Subscribed, waiting for messages");
-    let work = Work { client, topic, count, delay: parsed.duration("delay"), rest };
+    let delay = parsed.duration("delay");
+    let work = Work { client, topic, count, delay, rest, done: AtomicI64::new(0) };
     tokio::select! {
-        received = receive(deliveries) => received,
+        received = receive(deliveries) => received.and_then(|()| work.check_done()),
         published = work.publish() => published,
     }
 }
@@ -102,6 +109,17 @@ async fn receive(mut deliveries: Deliveries) -> Result<(), String> {
 }
 
 impl Work<'_> {
+    /// Tells what is missing when the proxy ended before everything was published.
+    fn check_done(&self) -> Result<(), String> {
+        let done = self.done.load(Ordering::Relaxed);
+        match self.count {
+            Some(count) if done < count => Err(format!(
+                "the proxy closed the stream after {done} of {count} messages; check that it still runs"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Publishes, and gives the deliveries time to come. Without a count it never ends.
     async fn publish(&self) -> Result<(), String> {
         let Some(count) = self.count else { return std::future::pending().await };
@@ -114,6 +132,7 @@ impl Work<'_> {
                 output::log(format!("[ERROR] publish failed: {error}"));
                 failed += 1;
             }
+            self.done.store(number, Ordering::Relaxed);
             if number < count {
                 // The pause that -delay asks for.
                 tokio::time::sleep(self.delay).await;
