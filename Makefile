@@ -79,7 +79,7 @@ help: ## Show this list
 up: ## Start a local stack: make up [detach=1] [nodes=16] [mode=gossipsub] [prometheus=1]
 	@# The development profile: the coding and the ciphers are built at full speed in it too, and a
 	@# first build takes a third of the time of a release build.
-	$(CARGO) build --quiet --workspace --bin devnet
+	@$(CARGO) build --quiet --workspace --bin devnet
 	@$(BUILT_DEV)/devnet $(UP_FLAGS) $(ARGS)
 
 down: ## End the stack that runs in the background

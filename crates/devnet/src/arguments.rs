@@ -14,7 +14,9 @@ use clap::builder::NonEmptyStringValueParser;
                   9190. With --base-port P, N nodes and M proxies: sidecar P+3(i-1), API \
                   P+3(i-1)+1, libp2p P+3(i-1)+2; HTTP P+3N+2(j-1), gRPC P+3N+2(j-1)+1; page \
                   P+3N+2M, Prometheus P+3N+2M+1; with 0 every port is a free one. Everything \
-                  listens on 127.0.0.1."
+                  listens on 127.0.0.1. For a node of your own: BOOTSTRAP_PEERS is node 1's address, \
+                  /ip4/127.0.0.1/tcp/7071/p2p/ and the pub_key of its /api/v1/node-state; `devnet \
+                  --json` and a start that is no terminal's print it whole."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
 pub(crate) struct Arguments {

@@ -16,11 +16,18 @@ mod prometheus;
 mod report;
 mod view;
 
-use std::{io::IsTerminal as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     arguments::{Arguments, Task},
@@ -44,6 +51,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines of a log that are shown with an error.
 const LAST_LINES: usize = 10;
+
+/// Bytes of a log that are looked at for these.
+const LAST_BYTES: u64 = 64 << 10;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -74,7 +84,7 @@ fn main() -> ExitCode {
 fn shows_live(arguments: &Arguments) -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     let is_plain = arguments.quiet || arguments.json || std::env::var_os("LOG_LEVEL").is_some();
-    !is_plain && !is_dumb && std::io::stdout().is_terminal()
+    !is_plain && !is_dumb && io::stdout().is_terminal()
 }
 
 /// Runs the cluster in this process.
@@ -87,6 +97,8 @@ fn stay(arguments: &Arguments, report: Report, is_live: bool) -> anyhow::Result<
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let done =
         runtime.block_on(run(&Start { arguments, report, is_live, problems: &problems }, lock));
+    // Whoever asked twice does not wait for what still runs.
+    runtime.shutdown_background();
     if done.is_err() && is_live {
         problems.newest().iter().for_each(|line| report.line(line));
     }
@@ -105,19 +117,48 @@ struct Start<'a> {
 
 async fn run(start: &Start<'_>, lock: Option<Lock>) -> anyhow::Result<()> {
     // Before anything else: a signal that comes during the start is not lost.
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("watch for SIGHUP")?;
+    let mut signals = Signals::watch()?;
     let mut stack = Stack::default();
     let ran = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
+        () = signals.next() => Ok(()),
         ran = stack.run(start, lock) => ran,
     };
-    start.report.stopping();
-    stack.stop().await;
-    ran
+    if stack.cluster.is_some() {
+        start.report.stopping();
+    }
+    tokio::select! {
+        () = stack.stop() => ran,
+        () = signals.next() => Err(ran.err().unwrap_or_else(|| {
+            anyhow::anyhow!("told to end again before everything had ended: killed")
+        })),
+    }
+}
+
+/// What a program is told to end by.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn watch() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("watch for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("watch for SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("watch for SIGHUP")?,
+        })
+    }
+
+    /// Returns when the next one comes.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
 }
 
 /// Everything that runs.
@@ -192,8 +233,32 @@ impl Stack {
 
 /// Returns the end of a log, for an error.
 fn last_lines(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
+    let text = end_of(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+fn end_of(log: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(log)?;
+    let begin = file.metadata()?.len().saturating_sub(LAST_BYTES);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_log_is_read_however_long_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        std::fs::write(&log, "x".repeat(1 << 20) + "\none\ntwo").expect("written");
+        let shown = last_lines(&log);
+        assert!(shown.ends_with("x\none\ntwo") && shown.len() as u64 <= LAST_BYTES);
+        assert_eq!(last_lines(&folder.path().join("none")), "");
+    }
 }

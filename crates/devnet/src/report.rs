@@ -66,7 +66,8 @@ impl Report {
             let (nodes, proxies) = (nodes.collect::<Vec<_>>(), proxies.collect::<Vec<_>>());
             json!({"event": "started", "nodes": nodes, "proxies": proxies})
         };
-        self.print(|| table(members, proxies), object);
+        let text = || if self.brief { ports(members, proxies) } else { table(members, proxies) };
+        self.print(text, object);
     }
 
     pub(crate) fn meshed(self, took: Duration) {
@@ -89,13 +90,13 @@ impl Report {
 
     pub(crate) fn ready(self, cluster: &Cluster, places: &Places) {
         let text = || {
-            let mut text = try_it(cluster);
-            for (what, url) in [("Live page", &places.page), ("Prometheus", &places.prometheus)] {
-                if let Some(url) = url {
-                    // Writing to a string does not fail.
-                    let _written = writeln!(text, "{what}: {url}");
-                }
-            }
+            let mut text = if self.brief { try_it_briefly(cluster) } else { try_it(cluster) };
+            let places = [("Live page", &places.page), ("Prometheus", &places.prometheus)];
+            let places = places
+                .iter()
+                .filter_map(|(what, url)| url.as_ref().map(|url| format!("{what}: {url}")));
+            let between = if self.brief { ", " } else { "\n" };
+            text.push_str(&places.collect::<Vec<_>>().join(between));
             text
         };
         let object =
@@ -162,6 +163,42 @@ fn table(members: &[Member], proxies: &[ProxyMember]) -> String {
     table
 }
 
+/// The same in few and short lines: the view below is to fit on the same screen of 24 lines. Where the
+/// rest is, the help says.
+fn ports(members: &[Member], proxies: &[ProxyMember]) -> String {
+    let mut lines = vec![format!("{:<10} {:<6} {:<6} libp2p", "127.0.0.1", "gRPC", "HTTP")];
+    let shown = if members.len() > LINES_MAX { LINES_MAX - 3 } else { members.len() };
+    for Member { number, running } in &members[..shown] {
+        let (grpc, http) = (running.sidecar_address().port(), running.api_address().port());
+        let libp2p = running.p2p_addresses().first().map(ToString::to_string).unwrap_or_default();
+        // The only part of /ip4/127.0.0.1/tcp/7071 that is a number.
+        let libp2p = libp2p.split('/').find(|part| part.parse::<u16>().is_ok()).unwrap_or_default();
+        lines.push(format!("node {number:<5} {grpc:<6} {http:<6} {libp2p}"));
+    }
+    if members.len() > shown {
+        lines.push(format!("…          {} more; the page shows all", members.len() - shown));
+    }
+    for ProxyMember { number, running } in proxies {
+        let (grpc, http) = (running.grpc_address().port(), running.http_address().port());
+        lines.push(format!("proxy {number:<4} {grpc:<6} {http}"));
+    }
+    lines.join("\n")
+}
+
+fn try_it_briefly(cluster: &Cluster) -> String {
+    let mut text = String::new();
+    if let Some(first) = cluster.members().first() {
+        let address = first.running.sidecar_address();
+        put!(text, "Try it in two more terminals: make subscribe {address} hello");
+        put!(text, "                              make publish {address} hello Hello");
+    }
+    if let Some(proxy) = cluster.proxies().first() {
+        let address = proxy.running.http_address();
+        put!(text, "The API of a proxy: http://{address}/api/v1/docs");
+    }
+    text
+}
+
 fn first_message(shown: &Shown, brief: bool) -> String {
     let (length, at) = (bytes(shown.bytes as u64), shown.published_at);
     if shown.nodes.is_empty() {
@@ -174,8 +211,7 @@ fn first_message(shown: &Shown, brief: bool) -> String {
         let redundant: u32 = shown.nodes.iter().map(|decoded| decoded.shards_redundant).sum();
         put!(
             text,
-            "A message of {length} from node {at} is at {} others after {} to {}, with {redundant} \
-             shards too many.",
+            "{length} from node {at}: at {} others after {} to {}, {redundant} shards wasted.",
             shown.nodes.len(),
             millis(first),
             millis(last)
@@ -272,7 +308,7 @@ mod tests {
         let shown = Shown { bytes: 1 << 20, published_at: 4, nodes: nodes.collect() };
         let brief = first_message(&shown, true);
         assert_eq!(brief.lines().count(), 1, "{brief}");
-        assert!(brief.contains("10.0 ms to 30.0 ms, with 6 shards too many"), "{brief}");
+        assert!(brief.contains("10.0 ms to 30.0 ms, 6 shards wasted"), "{brief}");
         assert_eq!(first_message(&shown, false).lines().count(), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! The terminal pages of mump2p, before real nodes and a real proxy.
+//! The terminal pages of mump2p, before real nodes and a real proxy, and the view of devnet.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,7 +20,7 @@ const ROWS: NonZeroU16 = NonZeroU16::new(30).expect("not 0");
 
 const COLUMNS: NonZeroU16 = NonZeroU16::new(100).expect("not 0");
 
-/// mump2p in a terminal of that size.
+/// A program in a terminal.
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn std::io::Write + Send>,
@@ -33,19 +33,30 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// mump2p in a terminal that has room.
     fn run(home: &std::path::Path, arguments: &[&str]) -> Self {
+        Self::sized(ROWS, COLUMNS, home, "mump2p", arguments)
+    }
+
+    fn sized(
+        rows: NonZeroU16,
+        columns: NonZeroU16,
+        home: &std::path::Path,
+        name: &str,
+        arguments: &[&str],
+    ) -> Self {
         let size =
-            PtySize { rows: ROWS.get(), cols: COLUMNS.get(), pixel_width: 0, pixel_height: 0 };
+            PtySize { rows: rows.get(), cols: columns.get(), pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let path = pair.master.tty_name().expect("a name").display().to_string();
         let before = settings(&path);
-        let mut command = CommandBuilder::new(program("mump2p"));
+        let mut command = CommandBuilder::new(program(name));
         command.env_clear();
         command.env("HOME", home);
         command.env("TERM", "xterm-256color");
         command.args(arguments);
-        let child = pair.slave.spawn_command(command).expect("mump2p runs");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
+        let child = pair.slave.spawn_command(command).expect("it runs");
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
         let (mut output, shown) =
             (pair.master.try_clone_reader().expect("a reader"), Arc::clone(&screen));
         // Kept open, so that the settings can be read when the program has ended.
@@ -76,7 +87,7 @@ impl Terminal {
 
     /// Waits for the end, and checks that the terminal is as it was.
     async fn ended(&mut self) -> ExitStatus {
-        let status = until("mump2p has ended", || self.child.try_wait().expect("ours")).await;
+        let status = until("the program has ended", || self.child.try_wait().expect("ours")).await;
         assert_eq!(settings(&self.path), self.before, "the settings are those from before");
         let restored = || {
             let parser = self.screen.lock().expect("whole");
@@ -222,4 +233,23 @@ async fn the_networks_dashboard_tells_the_living_from_the_dead() {
     let (output, _, stderr) = mump2p(home.path(), &["dashboard"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.starts_with("Error: No proxies or nodes specified. Use -local,"), "{stderr}");
+}
+
+/// The command line that started it has a line as well, and so has the cursor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_of_devnet_and_its_view_fit_on_one_screen() {
+    let home = tempfile::tempdir().expect("a folder");
+    let [rows, columns] = [24, 80].map(|size| NonZeroU16::new(size).expect("not 0"));
+    let arguments = ["--base-port", "0"];
+    let mut terminal = Terminal::sized(rows, columns, home.path(), "devnet", &arguments);
+    // Drawn more than once.
+    terminal.until_shown("up 00:00:01").await;
+    let text = terminal.text();
+    assert!(text.starts_with("127.0.0.1  gRPC   HTTP   libp2p\nnode 1     "), "{text}");
+    for part in ["\nproxy 2    ", "Try it ", "Live page: http://", "\nno warnings"] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(text.trim_end().lines().count() <= 22, "{text}");
+    terminal.press("\u{3}");
+    assert!(terminal.ended().await.success());
 }
