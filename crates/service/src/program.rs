@@ -158,12 +158,22 @@ impl Program {
 
     /// Prints a result, or why there is none.
     fn tell(&self, result: anyhow::Result<impl Display>) -> ExitCode {
-        let (written, code) = match result.context(self.name) {
-            Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
-            Err(error) => (writeln!(io::stderr(), "{error:#}"), ExitCode::FAILURE),
+        let text = match result.context(self.name) {
+            Ok(text) => text,
+            Err(error) => {
+                let _gone = writeln!(io::stderr(), "{error:#}");
+                return ExitCode::FAILURE;
+            }
         };
-        // Who closed the pipe does not want to know.
-        if written.is_ok() { code } else { ExitCode::FAILURE }
+        match writeln!(io::stdout(), "{text}") {
+            // Who closed the pipe does not want to know.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _gone =
+                    writeln!(io::stderr(), "{}: cannot write to stdout: {error}", self.name);
+                ExitCode::FAILURE
+            }
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        }
     }
 }
 

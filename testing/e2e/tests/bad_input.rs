@@ -98,6 +98,7 @@ async fn a_port_in_use_is_named_with_its_variable() {
         let (status, log) = NodeCommand::new().with(name, &port).refuse().await;
         assert!(!status.success());
         assert!(log.contains(name) && log.contains(&port), "{log}");
+        assert_eq!(log.matches("Address already in use").count(), 1, "{log}");
     }
 }
 

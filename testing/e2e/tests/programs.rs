@@ -1,6 +1,10 @@
 //! The programs as a user runs them: p2p-client, keygen, devnet.
 
-use std::{net::TcpListener, process::Command};
+use std::{
+    fs::File,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use e2e::{
     node_process::{NodeCommand, cluster, until},
@@ -174,4 +178,39 @@ async fn devnet_names_a_port_in_use_and_the_flag_that_helps() {
     assert!(!output.status.success());
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(stderr.contains(&port.to_string()) && stderr.contains("--base-port"), "{stderr}");
+}
+
+#[test]
+fn settings_that_cannot_be_printed_are_told_and_a_closed_pipe_is_quiet() {
+    for name in ["p2pnode", "proxy"] {
+        let check = |stdout: Stdio| {
+            let mut command = Command::new(program(name));
+            command.arg("--check").env_clear().env("P2P_NODES", "127.0.0.1:1").stdout(stdout);
+            command.output().expect("it runs")
+        };
+        let full = File::options().write(true).open("/dev/full").expect("it is there");
+        let output = check(full.into());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.starts_with(&format!("{name}: cannot write to stdout: No space")),
+            "{stderr}"
+        );
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = check(writer.into());
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn devnet_that_did_not_start_does_not_say_that_it_stops() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let mut command = Command::new(program("devnet"));
+    let output = command.args(["--base-port", &port]).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(!output.status.success() && stderr.contains(&port), "{stderr}");
+    assert_eq!(stdout, "");
 }

@@ -45,7 +45,7 @@ const BACKLOG: i32 = 1024;
 
 /// A port that cannot be listened on.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address} ({variable}={}): {source}", .address.port())]
+#[error("cannot listen on {address} ({variable}={})", .address.port())]
 pub struct ListenError {
     /// Where.
     pub address: SocketAddr,
