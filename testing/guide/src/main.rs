@@ -1,4 +1,4 @@
-//! `run-guide [--with NAME] [--only-needs NAME] PAGE…`
+//! `run-guide [--with NAME] [--only NAME] PAGE…`
 #![forbid(unsafe_code)]
 
 use std::{
