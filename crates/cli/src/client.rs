@@ -18,9 +18,11 @@ use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Response as Answer, Status, Streaming,
+    Code, Response as Answer, Status,
     transport::{Channel, Endpoint},
 };
+
+use crate::responses::Responses;
 
 /// Requests handed over and not yet taken by the connection. One is enough: a publisher is to feel
 /// when the node has no room.
@@ -72,7 +74,7 @@ pub struct Sidecar {
 pub struct Commands {
     pub(crate) requests: mpsc::Sender<Request>,
     /// What the node sends.
-    pub responses: Streaming<Response>,
+    pub responses: Responses,
 }
 
 /// Why there is no stream to a server.
@@ -218,7 +220,7 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// Returns [`ConnectError`] if the node refuses or does not answer.
+    /// Returns [`ConnectError`] if the node refuses.
     pub async fn listen(&mut self) -> Result<Commands, ConnectError> {
         self.listen_with(&StreamOptions::default()).await
     }
@@ -227,16 +229,17 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// Returns [`ConnectError`] if the node refuses or does not answer, or `options` cannot be
-    /// written.
+    /// Returns [`ConnectError`] if the node refuses, or `options` cannot be written.
     pub async fn listen_with(&mut self, options: &StreamOptions) -> Result<Commands, ConnectError> {
         let refused =
             |reason: String| ConnectError::Refused { address: self.address.clone(), reason };
         let (requests, taken) = mpsc::channel(REQUESTS_MAX);
         let mut request = tonic::Request::new(ReceiverStream::new(taken));
         options.write_to(request.metadata_mut()).map_err(|error| refused(error.to_string()))?;
-        let call = self.client.listen_commands(request);
-        let responses = opened(&self.address, Server::Node, call).await?;
+        let mut client = self.client.clone();
+        let call = async move { client.listen_commands(request).await };
+        let responses = Responses::of(&self.address, call).await;
+        let responses = responses.map_err(|status| refused(status_text(&status)))?;
         Ok(Commands { requests, responses })
     }
 }
@@ -323,14 +326,15 @@ mod tests {
 
     /// Paused time runs on by itself where nothing else can happen.
     #[tokio::test]
-    async fn a_port_that_takes_connections_and_never_answers_is_no_node() {
+    async fn a_node_that_opens_the_stream_late_is_sent_commands_meanwhile() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = silent.local_addr().expect("bound").to_string();
         let mut sidecar = Sidecar::connect(&address).await.expect("the port is open");
         tokio::time::pause();
-        let error = sidecar.listen().await.expect_err("nobody answers").to_string();
-        let expected = format!("{address}: no answer for 10 s; check that a node runs there");
-        assert!(error.starts_with(&expected), "{error}");
+        let mut commands = sidecar.listen().await.expect("it may answer later");
+        commands.subscribe("t").await.expect("the connection takes it");
+        let waited = timeout(Duration::from_secs(3600), commands.responses.message()).await;
+        assert!(waited.is_err(), "it is waited for");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod output;
 pub mod program;
 pub mod proxy;
 pub mod publisher;
+pub mod responses;
 pub mod signals;
 pub mod subscriber;
 pub mod targets;

@@ -6,6 +6,11 @@
 
 use std::{io, time::Duration};
 
+use crate::{
+    client::{Commands, ConnectError, Sidecar, publish_request, published_id, status_text},
+    output,
+    responses::Responses,
+};
 use api::{
     Notice, StreamOptions,
     sidecar::{Response, ResponseType},
@@ -17,12 +22,6 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
-
-use crate::{
-    client::{Commands, ConnectError, Sidecar, publish_request, published_id, status_text},
-    output,
-};
 
 /// How long a node may tell of none of our messages before nobody waits for the last one: nodes of
 /// another make may never tell.
@@ -44,6 +43,8 @@ pub struct Publisher {
 struct Told {
     /// The message sent last, 64 hexadecimal digits, until the node tells of it.
     awaited: Option<String>,
+    /// The node opened the stream, so it is one.
+    opened: bool,
     answers: u64,
     refused: u64,
     end: Option<End>,
@@ -177,6 +178,11 @@ impl Publisher {
                 told.awaited.is_none() || told.end.is_some() || told.answers > answers
             };
             let Ok(Ok(told)) = timeout(SILENCE_LIMIT, news.wait_for(is_new)).await else {
+                if !told.borrow().opened {
+                    let reason = "no answer; check that a node runs there and that the port is that \
+                                  of its gRPC API; what was sent may be lost";
+                    return Err(PublishError::Ended { address, reason: reason.to_owned() });
+                }
                 output::log(format!(
                     "{address} has not told whether it published the last message"
                 ));
@@ -218,15 +224,25 @@ fn exponential(mean: Duration, share: f64) -> Duration {
 }
 
 /// Reads to the end of the stream.
-async fn read(address: String, mut responses: Streaming<Response>, told: watch::Sender<Told>) {
-    let end = loop {
-        match responses.message().await {
-            Ok(Some(response)) => take(&address, &response, &told),
-            Ok(None) => break End::Closed,
-            Err(status) => break End::Failed(status_text(&status)),
+async fn read(address: String, mut responses: Responses, told: watch::Sender<Told>) {
+    let end = match responses.opened().await {
+        Ok(_) => {
+            told.send_modify(|told| told.opened = true);
+            read_on(&address, &mut responses, &told).await
         }
+        Err(status) => End::Failed(status_text(&status)),
     };
     told.send_modify(|told| told.end = Some(end));
+}
+
+async fn read_on(address: &str, responses: &mut Responses, told: &watch::Sender<Told>) -> End {
+    loop {
+        match responses.message().await {
+            Ok(Some(response)) => take(address, &response, told),
+            Ok(None) => return End::Closed,
+            Err(status) => return End::Failed(status_text(&status)),
+        }
+    }
 }
 
 fn take(address: &str, response: &Response, told: &watch::Sender<Told>) {

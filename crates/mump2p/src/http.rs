@@ -143,12 +143,14 @@ impl Answer {
     /// See above.
     pub(crate) fn ok_of(&self, base: &str, what: &str) -> Result<(), Error> {
         let is_json = serde_json::from_str::<Value>(&self.body).is_ok();
-        self.ok(what).map_err(|error| match error {
-            Error::Failed(text) if !is_json => Error::Failed(format!(
-                "{text} (status {} of {base})\n  check: {CHECK_PROXY}",
+        self.ok(what).map_err(|error| {
+            if is_json {
+                return error;
+            }
+            Error::Failed(format!(
+                "{error} (status {} of {base})\n  check: {CHECK_PROXY}",
                 self.status
-            )),
-            error => error,
+            ))
         })
     }
 

@@ -74,11 +74,10 @@ async fn until_done(arguments: Arguments) -> Result<(), Error> {
 /// Tells whether a command has something to do at its end: messages to pass on, a screen to leave.
 /// Each of its steps is to hear signals.
 fn ends_itself(command: &Command) -> bool {
-    match command {
-        Command::Subscribe(_) | Command::Tracer(tracer::Command::Dashboard(_)) => true,
-        Command::Dashboard(args) => args.watch.is_some(),
-        _ => false,
-    }
+    let watches = matches!(command, Command::Dashboard(args) if args.watch.is_some());
+    let receives =
+        matches!(command, Command::Subscribe(_) | Command::Tracer(tracer::Command::Dashboard(_)));
+    watches || receives
 }
 
 async fn perform(arguments: Arguments) -> Result<(), Error> {

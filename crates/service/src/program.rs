@@ -59,7 +59,7 @@ impl Program {
         let manual = matches.subcommand_matches("man");
         if let Some(folder) = manual.and_then(|matches| matches.get_one::<PathBuf>("out")) {
             let code = self.tell(self.write_manual(folder));
-            std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
+            std::process::exit(i32::from(code != ExitCode::SUCCESS));
         }
         if matches.get_flag("check") {
             Task::Check

@@ -36,12 +36,33 @@ const CHECK: &str = "that this address can be reached from here (a proxy names i
 pub(super) struct Stream {
     requests: mpsc::Sender<Request>,
     responses: Streaming<Response>,
-    ticket: String,
+}
+
+/// A command with the ticket of the session.
+fn request(node: &SessionNode, command: Command, topic: &str, data: Bytes) -> Request {
+    let (topic, jwt_token) = (topic.to_owned(), node.ticket.clone());
+    Request { command: command as i32, data, topic, jwt_token }
 }
 
 impl Stream {
-    /// Opens one that is given what `options` ask for. A node of another make sends everything.
-    pub(super) async fn open(node: &SessionNode, options: &StreamOptions) -> Result<Self, Error> {
+    /// Opens one, subscribed to a topic. A node does not answer that.
+    pub(super) async fn subscribed(
+        node: &SessionNode,
+        options: &StreamOptions,
+        topic: &str,
+    ) -> Result<Self, Error> {
+        Self::open(node, options, request(node, Command::Subscribe, topic, Bytes::new())).await
+    }
+
+    /// Opens one that is given what `options` ask for. A node of another make sends everything, and
+    /// opens the stream with the first thing that it sends: `first` must not wait for that.
+    async fn open(
+        node: &SessionNode,
+        options: &StreamOptions,
+        first: Request,
+    ) -> Result<Self, Error> {
+        let limit =
+            SHORT_TIMEOUT + Duration::from_secs(first.data.len() as u64 / BYTES_PER_SECOND_MIN);
         let address = &node.address;
         let url =
             if address.contains("://") { address.clone() } else { format!("http://{address}") };
@@ -49,26 +70,16 @@ impl Stream {
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
         let (requests, taken) = mpsc::channel(1);
+        // There is room for one, and nobody else sends.
+        let _first = requests.try_send(first);
         let mut request = tonic::Request::new(ReceiverStream::new(taken));
         options
             .write_to(request.metadata_mut())
             .map_err(|error| Error::Usage(format!("the topic cannot be asked for: {error}")))?;
-        let opened = timeout(SHORT_TIMEOUT, client.listen_commands(request)).await;
+        let opened = timeout(limit, client.listen_commands(request)).await;
         let opened = opened.map_err(|_| Error::Failed("no answer in time".to_owned()))?;
         let responses = opened.map_err(|status| grpc::refused(&url, &status, CHECK))?;
-        let ticket = node.ticket.clone();
-        Ok(Self { requests, responses: responses.into_inner(), ticket })
-    }
-
-    async fn send(&self, command: Command, topic: &str, data: Bytes) -> Result<(), Error> {
-        let (command, topic, jwt_token) = (command as i32, topic.to_owned(), self.ticket.clone());
-        let sent = self.requests.send(Request { command, data, topic, jwt_token }).await;
-        sent.map_err(|_| Error::Failed("the node closed the stream".to_owned()))
-    }
-
-    /// Subscribes a topic. A node does not answer that.
-    pub(super) async fn subscribe(&self, topic: &str) -> Result<(), Error> {
-        self.send(Command::Subscribe, topic, Bytes::new()).await
+        Ok(Self { requests, responses: responses.into_inner() })
     }
 
     /// Returns the next response.
@@ -81,12 +92,17 @@ impl Stream {
     }
 
     /// Publishes a message and waits until the node says that it did.
-    pub(super) async fn publish(self, topic: &str, payload: Bytes) -> Result<(), Error> {
+    pub(super) async fn publish(
+        node: &SessionNode,
+        options: &StreamOptions,
+        topic: &str,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         let id = hex::encode(Sha256::digest(&payload));
         let seconds = payload.len() as u64 / BYTES_PER_SECOND_MIN;
         let end = tokio::time::Instant::now() + PUBLISHED_MAX + Duration::from_secs(seconds);
-        self.send(Command::Publish, topic, payload).await?;
-        let Self { requests, mut responses, .. } = self;
+        let first = request(node, Command::Publish, topic, payload);
+        let Self { requests, mut responses } = Self::open(node, options, first).await?;
         // No more commands come: the node keeps the stream open until it has answered.
         drop(requests);
         let answered = async {

@@ -79,7 +79,7 @@ async fn at(node: &SessionNode, topic: &str, payload: Bytes) -> Result<(), Error
         losses: true,
         ..StreamOptions::default()
     };
-    Stream::open(node, &options).await?.publish(topic, payload).await
+    Stream::publish(node, &options, topic, payload).await
 }
 
 #[cfg(test)]

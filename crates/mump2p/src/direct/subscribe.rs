@@ -108,11 +108,7 @@ async fn from(session: &Session, place: usize, topic: &str, sink: &mut Sink) -> 
         losses: true,
         ..StreamOptions::default()
     };
-    let opened = async {
-        let stream = Stream::open(node, &options).await?;
-        stream.subscribe(topic).await?;
-        Ok(stream)
-    };
+    let opened = Stream::subscribed(node, &options, topic);
     let mut stream = match signals::or_interrupted(opened).await {
         Ok(stream) => stream,
         Err(Error::Interrupted(_)) => return End::Interrupted,
