@@ -137,6 +137,12 @@ received() {
         done
 }
 
+# has_received PATTERN: whether a message was received, whole and as it was published.
+has_received() {
+    received >"$files/payloads"
+    grep -qE "(^| )$1\$" "$files/payloads"
+}
+
 # arrives TOPIC TEXT SECONDS: whether the receiver prints this message, published until it does. The
 # first ones may be lost: a receiver needs time to subscribe, and nodes to become neighbours in a topic.
 arrives() {
@@ -146,26 +152,78 @@ arrives() {
         text="$2 to $1, $number"
         publish "$1" "$text" "$PROXY_2" >"$files/answer"
         sleep 0.25
-        # Whole, and as it was published.
-        received >"$files/payloads"
-        grep -qE "(^| )$2 to $1, [0-9]+$" "$files/payloads" && return
+        has_received "$2 to $1, [0-9]+" && return
         kill -0 "$receiver" 2>/dev/null || return 1
     done
     return 1
 }
 
 # delivers WORD NAME COMMAND...: what is published at the other proxy, in a topic with this word in its
-# name, comes out of the command, which is told the topic where it has TOPIC.
+# name, comes out of the command, which is told the topic where it has TOPIC. Then `check`, if it is set,
+# is asked about the topic; it says what is wrong.
 delivers() {
-    local topic=delivery-$CLIENT-$1 name=$2
+    local topic=delivery-$CLIENT-$1 name=$2 wrong
     shift 2
     receive "${@//TOPIC/$topic}"
-    if arrives "$topic" "$content" 15; then
-        pass "$name"
-    else
+    if ! arrives "$topic" "$content" 15; then
         fail "$name" "nothing came; published: $(cat "$files/answer"); $(tail -n 3 "$files/received" | cut -c 1-300)"
+    elif ! wrong=$(${check:-true} "$topic"); then
+        fail "$name" "$wrong"
+    else
+        pass "$name"
     fi
     end_receiver
+}
+
+# comes TEXT SECONDS: whether the receiver prints this message in that time.
+comes() {
+    local tries=$(($2 * 4))
+    for ((; tries > 0; tries--)); do
+        has_received "$1" && return
+        kill -0 "$receiver" 2>/dev/null || return 1
+        sleep 0.25
+    done
+    return 1
+}
+
+# thresholds TOPIC: what the proxy counts: deliveries in the topic below the client's threshold; seconds
+# until messages were delivered; seconds until all nodes had them.
+thresholds() {
+    get "$PROXY/metrics" | awk -v topic="topic=\"$1\"" '
+        index($0, "fallback_deliveries_total{") == 1 && index($0, topic) { below += $NF }
+        index($0, "optimum_proxy_delivery_wait_seconds_sum{") == 1 { waited = $NF }
+        index($0, "optimum_proxy_spread_seconds_sum{") == 1 { spread = $NF }
+        END { printf "%d %.9f %.9f\n", below, waited, spread }'
+}
+
+# waits_for_all TOPIC: whether messages come when all nodes have them: none below the threshold, and
+# together not sooner than the last node told of them. It says what is wrong. Messages from before, when
+# nodes were still becoming neighbours, and nodes that are slow may spoil a try, but not each.
+waits_for_all() {
+    local try number text before after verdict
+    for try in 1 2 3; do
+        before=$(thresholds "$1")
+        for number in 1 2 3 4 5; do
+            text="try $try, message $number in $1"
+            publish "$1" "$text" "$PROXY_2" >"$files/answer"
+            if ! comes "$text" 10; then
+                echo "nothing came; published: $(cat "$files/answer")"
+                return 1
+            fi
+        done
+        after=$(thresholds "$1")
+        # Sums of decimals are not exact.
+        verdict=$(echo "$before $after" | awk '{
+            below = $4 - $1; waited = $5 - $2; spread = $6 - $3
+            if (below > 0) print "came below the threshold: " below " of 5"
+            else if (spread == 0) print "the proxy counts none that all nodes had"
+            else if (waited < spread - 0.000001)
+                print "came after " waited " s, but only after " spread " s all nodes had them"
+        }')
+        [ -z "$verdict" ] && return
+    done
+    echo "$verdict"
+    return 1
 }
 
 published='"status":"published"'
@@ -215,7 +273,7 @@ if mump2p=$(own mump2p); then
     flags=(--service-url "$PROXY" --disable-auth)
     delivers "mump2p" "WebSocket delivery" "$mump2p" "${flags[@]}" --client-id "$CLIENT-ws" \
         subscribe --topic TOPIC
-    delivers "all" "delivery when all nodes have it" "$mump2p" "${flags[@]}" \
+    check=waits_for_all delivers "all" "delivery when all nodes have it" "$mump2p" "${flags[@]}" \
         --client-id "$CLIENT-all" subscribe --topic TOPIC --threshold 1
     delivers "grpc" "gRPC delivery" "$mump2p" "${flags[@]}" --client-id "$CLIENT-grpc" \
         subscribe --topic TOPIC --grpc --grpc-address "$PROXY_GRPC"

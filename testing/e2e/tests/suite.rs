@@ -2,12 +2,14 @@
 
 use std::process::{Command, Output};
 
-use e2e::{program, program_process::Program, repository};
+use e2e::{program, program_process::Program, proxy_process::ProxyCommand, repository};
 use serde_json::Value;
 
 /// Addresses of a stack that runs as long as this is held.
 struct Stack {
     variables: Vec<(&'static str, String)>,
+    /// Of all nodes, as a proxy takes them.
+    sidecars: String,
     _devnet: Program,
 }
 
@@ -24,8 +26,10 @@ impl Stack {
             ("PROXY_GRPC", text(&started, "/proxies/0/grpc")),
             ("NODE", url("/nodes/0/api")),
         ];
+        let sidecars = (0..4).map(|node| text(&started, &format!("/nodes/{node}/sidecar")));
+        let sidecars = sidecars.collect::<Vec<_>>().join(",");
         devnet.line_with(r#""event":"ready""#);
-        Self { variables, _devnet: devnet }
+        Self { variables, sidecars, _devnet: devnet }
     }
 }
 
@@ -78,6 +82,27 @@ fn the_suite_passes_against_a_stack_of_coded_gossip() {
 #[test]
 fn the_suite_passes_against_a_stack_of_gossipsub() {
     assert_passes("gossipsub");
+}
+
+#[tokio::test]
+async fn the_suite_fails_before_a_proxy_that_waits_for_no_threshold() {
+    let stack = Stack::start("optimum");
+    let proxy = ProxyCommand::new(&[]).with("FALLBACK_DELAY", "0s");
+    let proxy = proxy.with("P2P_NODES", &stack.sidecars).start().await;
+    proxy.until_nodes(4).await;
+    let output = suite()
+        .envs(stack.variables.iter().cloned())
+        .env("BIN_DIR", program("mump2p").parent().expect("a folder"))
+        .env("PROXY", format!("http://{}", proxy.http))
+        .env("PROXY_GRPC", proxy.grpc.to_string())
+        .output()
+        .expect("bash runs");
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let failed = said.lines().filter(|line| line.starts_with("[FAIL]")).collect::<Vec<_>>();
+    let [failed] = failed[..] else { panic!("one check alone fails: {said}") };
+    let because = "delivery when all nodes have it: came below the threshold: ";
+    assert!(failed.contains(because), "{said}");
 }
 
 #[test]
