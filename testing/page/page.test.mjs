@@ -195,6 +195,7 @@ test("sixteen nodes in mode gossipsub are drawn with deliveries and without rank
   assert.equal(await page.locator("[data-node]").count(), 16);
   assert.equal(await node(page, 5).getAttribute("data-fragments"), "0");
   assert.match(await page.locator("#summary").innerText(), /mode gossipsub · 16 nodes/);
+  assert.match(await page.locator("#faces").innerText(), / · node 8: \S+ and \S+ · and 8 more nodes; /);
   await page.screenshot({ path: `${SHOTS}/gossipsub.png`, fullPage: true });
   assert.deepEqual(wrong, []);
   await close();

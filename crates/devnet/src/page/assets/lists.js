@@ -105,9 +105,15 @@ export function problems(lines) {
   document.getElementById("problems").replaceChildren(...lines.map((line) => make("li", line)));
 }
 
+/** Nodes whose addresses are written out: the footer stays a few lines long. */
+const NODES_SHOWN = 8;
+
 /** Where everything listens. */
 export function faces(hello) {
   const nodes = hello.nodes.map((node) => `node ${node.node}: ${node.sidecar} and http://${node.api}`);
   const proxies = hello.proxies.map((proxy) => `proxy ${proxy.proxy}: http://${proxy.http} and ${proxy.grpc}`);
-  document.getElementById("faces").textContent = [...proxies, ...nodes.slice(0, 8)].join(" · ");
+  const hidden = nodes.length - NODES_SHOWN;
+  const more = hidden > 0 ? [`and ${hidden} more nodes; devnet --json prints all addresses`] : [];
+  const shown = [...proxies, ...nodes.slice(0, NODES_SHOWN), ...more];
+  document.getElementById("faces").textContent = shown.join(" · ");
 }
