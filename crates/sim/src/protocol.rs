@@ -25,6 +25,9 @@ pub struct Outgoing<F> {
     pub frame: F,
     /// Bytes on the stream, payload times scale.
     pub bytes: u32,
+    /// Of those, what is (a part of) a message itself or of a shard of one, scaled: all that costs
+    /// where only payload does.
+    pub payload_bytes: u32,
 }
 
 /// What a node does to the world beside its frames.
@@ -32,7 +35,7 @@ pub struct Outgoing<F> {
 pub enum Event {
     /// [`Protocol::next_frame`] may have a frame for the peer, until that returns `None`.
     Ready(NodeId, Lane),
-    /// A verified message came; an own one too.
+    /// A verified message came; an own one too. Named by [`gossip::message_id`] of its payload.
     Delivered(MessageId),
     /// Work that takes `time` on a core; [`Protocol::on_work_done`] ends it.
     Work {
@@ -103,4 +106,8 @@ pub trait Protocol {
 
     /// What was received so far.
     fn received(&self) -> Received;
+
+    /// What the protocol cost so far on a core, by rates measured and bytes handled: the same on
+    /// every machine.
+    fn cpu(&self) -> Duration;
 }
