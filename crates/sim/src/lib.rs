@@ -4,5 +4,6 @@
 //! [`gossip::State`] is driven through its public contract, by the same calls that a node makes.
 #![forbid(unsafe_code)]
 
+pub mod gossipsub;
 pub mod protocol;
 pub mod record;
