@@ -4,5 +4,11 @@
 //! [`gossip::State`] is driven through its public contract, by the same calls that a node makes.
 #![forbid(unsafe_code)]
 
+pub mod bound;
+pub mod coded;
+pub mod network;
+pub mod percentile;
 pub mod protocol;
 pub mod record;
+pub mod run;
+pub mod topology;
