@@ -4,6 +4,12 @@
 //! [`gossip::State`] is driven through its public contract, by the same calls that a node makes.
 #![forbid(unsafe_code)]
 
+pub mod bound;
+pub mod coded;
 pub mod gossipsub;
+pub mod network;
+pub mod percentile;
 pub mod protocol;
 pub mod record;
+pub mod run;
+pub mod topology;

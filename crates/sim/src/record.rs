@@ -41,7 +41,7 @@ pub struct RunRecord {
     pub bytes_received_median: f64,
     /// What all but one node in a hundred received at most, per message byte.
     pub bytes_received_p99: f64,
-    /// What a publisher sent, per byte of its own messages; the mean of the publishers.
+    /// What a publisher sent, per message byte; the mean of the publishers.
     pub publisher_egress: f64,
     /// What the median of the nodes of 50 Mbit/s sent, per message byte; 0 if there is none.
     pub upload_50mbps_median: f64,
