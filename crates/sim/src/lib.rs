@@ -10,6 +10,8 @@ pub mod gossipsub;
 pub mod network;
 pub mod percentile;
 pub mod protocol;
+pub mod protocols;
 pub mod record;
 pub mod run;
+pub mod scenario;
 pub mod topology;

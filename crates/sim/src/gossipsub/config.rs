@@ -43,6 +43,12 @@ pub struct Config {
     pub seen: Duration,
     /// RPCs with messages, IHAVE and IWANT that wait for one peer at most.
     pub queue: usize,
+    /// It takes part in everything but never sends a message: a dropper.
+    pub withholds: bool,
+    /// Bytes that a connection takes and has not sent: what a stream of yamux may have on the way,
+    /// 256 KiB to begin with. They lie in buffers of the sender's system, behind the queue that
+    /// IDONTWANT and the limits on waiting act on.
+    pub connection_buffer_bytes: u64,
     /// How many bytes of a message one byte of a payload stands for.
     pub payload_scale: u32,
 }
@@ -68,6 +74,8 @@ impl Default for Config {
             prune_backoff: Duration::from_secs(60),
             seen: Duration::from_secs(60),
             queue: 5000,
+            withholds: false,
+            connection_buffer_bytes: 256 * 1024,
             payload_scale: 1,
         }
     }

@@ -119,28 +119,34 @@ impl GossipSub {
     }
 
     /// Queues something for `to`, if it is connected.
-    fn queue(&mut self, to: NodeId, push: impl FnOnce(&mut Peer)) {
+    fn queue(&mut self, now: Instant, to: NodeId, push: impl FnOnce(&mut Peer)) {
+        let buffer = self.config.connection_buffer_bytes;
         let Some(peer) = self.peers.get_mut(&to) else { return };
         push(peer);
+        peer.queue.hand_over(now, buffer);
         if !peer.ready {
             peer.ready = true;
             self.events.push_back(Event::Ready(to, Lane::Data));
         }
     }
 
-    fn send_control(&mut self, to: NodeId, frame: Frame) {
-        self.queue(to, |peer| peer.queue.push_control(frame));
+    fn send_control(&mut self, now: Instant, to: NodeId, frame: Frame) {
+        self.queue(now, to, |peer| peer.queue.push_control(frame));
     }
 
-    fn send_ids(&mut self, to: NodeId, frame: Frame) {
+    fn send_ids(&mut self, now: Instant, to: NodeId, frame: Frame) {
         let bound = self.config.queue;
-        self.queue(to, |peer| peer.queue.push_ids(frame, bound));
+        self.queue(now, to, |peer| peer.queue.push_ids(frame, bound));
     }
 
-    fn send_message(&mut self, to: NodeId, message: Message, expires: Instant) {
+    /// A message that may wait for as long before it begins to leave.
+    fn send_message(&mut self, now: Instant, to: NodeId, message: Message, wait: Duration) {
+        if self.config.withholds {
+            return;
+        }
         let bound = self.config.queue;
         self.copied_bytes += message.bytes;
-        self.queue(to, |peer| peer.queue.push_message(message, expires, bound));
+        self.queue(now, to, |peer| peer.queue.push_message(message, now + wait, bound));
     }
 
     /// Whom an own message goes to first.
@@ -195,14 +201,14 @@ impl GossipSub {
         if self.config.idontwant_above_bytes.is_some_and(|above| message.bytes > above) {
             let told: BTreeSet<_> = asked.into_iter().filter(others).chain(mesh.clone()).collect();
             for peer in told {
-                self.send_control(peer, Frame::IDontWant(message.id));
+                self.send_control(now, peer, Frame::IDontWant(message.id));
             }
         }
         self.cache.insert(now, message);
         self.events.push_back(Event::Delivered(message.id));
         for peer in mesh {
             if !self.is_unwanted(peer, &message.id) {
-                self.send_message(peer, message, now + self.config.forward_wait);
+                self.send_message(now, peer, message, self.config.forward_wait);
             }
         }
     }
@@ -233,7 +239,7 @@ impl GossipSub {
             promise.0.insert(from);
             promise.1 = again;
         }
-        self.send_ids(from, Frame::IWant(wanted.into()));
+        self.send_ids(now, from, Frame::IWant(wanted.into()));
     }
 
     fn on_iwant(&mut self, now: Instant, from: NodeId, ids: &[MessageId]) {
@@ -242,7 +248,7 @@ impl GossipSub {
             if let Some(message) = message
                 && !self.is_unwanted(from, id)
             {
-                self.send_message(from, message, now + self.config.forward_wait);
+                self.send_message(now, from, message, self.config.forward_wait);
             }
         }
     }
@@ -259,7 +265,7 @@ impl GossipSub {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.subscribed = true;
         if self.mesh.subscribed(now, from, &self.config) {
-            self.send_control(from, Frame::Graft);
+            self.send_control(now, from, Frame::Graft);
         }
     }
 
@@ -267,19 +273,19 @@ impl GossipSub {
         let Some(peer) = self.peers.get(&from).filter(|peer| peer.subscribed) else { return };
         let candidate = Candidate { id: from, outbound: peer.outbound };
         if !self.mesh.grafted(now, candidate, &self.config) {
-            self.send_control(from, Frame::Prune);
+            self.send_control(now, from, Frame::Prune);
         }
     }
 
     fn heartbeat(&mut self, now: Instant) {
         let candidates = self.candidates();
         let changes = self.mesh.heartbeat(now, &candidates, &self.config, &mut self.rng);
-        self.gossip(&candidates);
+        self.gossip(now, &candidates);
         for peer in changes.graft {
-            self.send_control(peer, Frame::Graft);
+            self.send_control(now, peer, Frame::Graft);
         }
         for peer in changes.prune {
-            self.send_control(peer, Frame::Prune);
+            self.send_control(now, peer, Frame::Prune);
         }
         self.cache.shift(now, self.config.seen);
         self.promises.retain(|_, (_, again)| again.is_none_or(|again| now < again));
@@ -289,7 +295,7 @@ impl GossipSub {
     }
 
     /// Tells ids of late to some peers outside the mesh.
-    fn gossip(&mut self, candidates: &[Candidate]) {
+    fn gossip(&mut self, now: Instant, candidates: &[Candidate]) {
         let mut ids = self.cache.recent(self.config.history_gossip);
         if ids.is_empty() {
             return;
@@ -302,7 +308,7 @@ impl GossipSub {
         let told = outside.into_iter().sample(&mut self.rng, share.max(self.config.lazy));
         let ids: std::sync::Arc<[MessageId]> = ids.into();
         for peer in told {
-            self.send_ids(peer, Frame::IHave(ids.clone()));
+            self.send_ids(now, peer, Frame::IHave(ids.clone()));
         }
     }
 }
@@ -310,7 +316,7 @@ impl GossipSub {
 impl Protocol for GossipSub {
     type Frame = Frame;
 
-    fn on_connected(&mut self, _now: Instant, peer: NodeId, direction: Direction) {
+    fn on_connected(&mut self, now: Instant, peer: NodeId, direction: Direction) {
         let connected = Peer {
             outbound: direction == Direction::Outbound,
             subscribed: false,
@@ -320,7 +326,7 @@ impl Protocol for GossipSub {
             incoming: None,
         };
         self.peers.insert(peer, connected);
-        self.send_control(peer, Frame::Subscribe);
+        self.send_control(now, peer, Frame::Subscribe);
     }
 
     fn on_disconnected(&mut self, _now: Instant, peer: NodeId) {
@@ -355,7 +361,7 @@ impl Protocol for GossipSub {
         self.cache.insert(now, message);
         self.events.push_back(Event::Delivered(id));
         for peer in self.recipients() {
-            self.send_message(peer, message, now + self.config.publish_wait);
+            self.send_message(now, peer, message, self.config.publish_wait);
         }
     }
 
@@ -366,7 +372,7 @@ impl Protocol for GossipSub {
             return None;
         }
         let peer = self.peers.get_mut(&peer)?;
-        let next = peer.queue.next(now);
+        let next = peer.queue.next(now, self.config.connection_buffer_bytes);
         peer.ready = next.is_some();
         next
     }

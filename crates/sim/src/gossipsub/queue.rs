@@ -1,6 +1,7 @@
 //! What waits for one peer, in the order in which rust-libp2p's handler takes it: subscriptions, then
 //! GRAFT, PRUNE and IDONTWANT, then messages, IHAVE and IWANT as they came. An RPC that has begun to
-//! leave is written to its end before the next is chosen.
+//! leave is written to its end before the next is chosen. Below lies what the connection has taken and
+//! not sent yet: nothing there is taken back or overtaken.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -29,6 +30,9 @@ pub(super) struct Queue {
     control: VecDeque<Frame>,
     data: VecDeque<Waiting>,
     writing: Option<Writing>,
+    /// What the connection has taken, in order.
+    handed: VecDeque<Outgoing<Frame>>,
+    handed_bytes: u64,
     /// Messages dropped because they waited too long, or found the queue full.
     pub(super) dropped: u64,
 }
@@ -62,8 +66,24 @@ impl Queue {
         );
     }
 
-    /// What is to be written next.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Outgoing<Frame>> {
+    /// What the connection sends next. It takes from what waits until it holds `buffer` bytes.
+    pub(super) fn next(&mut self, now: Instant, buffer: u64) -> Option<Outgoing<Frame>> {
+        self.hand_over(now, buffer);
+        let next = self.handed.pop_front()?;
+        self.handed_bytes -= u64::from(next.bytes);
+        Some(next)
+    }
+
+    /// Writes to the connection while it holds less than `buffer` bytes.
+    pub(super) fn hand_over(&mut self, now: Instant, buffer: u64) {
+        while self.handed_bytes < buffer {
+            let Some(next) = self.next_written(now) else { return };
+            self.handed_bytes += u64::from(next.bytes);
+            self.handed.push_back(next);
+        }
+    }
+
+    fn next_written(&mut self, now: Instant) -> Option<Outgoing<Frame>> {
         if self.writing.is_none() {
             if let Some(frame) = self.control.pop_front() {
                 return Some(control(frame));

@@ -109,9 +109,11 @@ fn message(byte: u8, bytes: usize) -> (MessageId, Bytes) {
     (gossip::message_id(&payload), payload)
 }
 
-/// One node with `peers` that are in its mesh.
+/// One node with `peers` that are in its mesh, and whose connections take one frame.
 fn node_with_mesh(peers: u32, config: Config) -> (GossipSub, Instant) {
     let now = start();
+    // What waits is looked at here, not what the connection has taken.
+    let config = Config { connection_buffer_bytes: 1, ..config };
     let mut node = GossipSub::new(0, config, 1, now);
     for peer in 1..=peers {
         node.on_connected(now, peer, Direction::Outbound);
@@ -292,6 +294,7 @@ fn a_broken_promise_lets_another_peer_be_asked() {
 #[test]
 fn what_waited_too_long_is_dropped() {
     let (mut node, now) = node_with_mesh(2, Config::default());
+    node.publish(now, message(0, 40_000).1);
     let (own, payload) = message(1, 2000);
     node.publish(now, payload);
     let passed_on = Message { id: message(2, 1).0, author: 99, bytes: 2000 };
@@ -318,4 +321,30 @@ fn flood_publish_goes_to_peers_outside_the_mesh_too() {
         let sent = (1..=20).map(|peer| copies_of(&drain(&mut node, now, peer), id)).sum::<usize>();
         assert_eq!(sent, expected);
     }
+}
+
+#[test]
+fn what_the_connection_has_taken_is_not_taken_back() {
+    let (node, now) = node_with_mesh(1, Config::default());
+    let config = Config { connection_buffer_bytes: 60_000, ..node.config.clone() };
+    let mut node = GossipSub { config, ..node };
+    let (first, payload) = message(1, 40_000);
+    node.publish(now, payload);
+    let (second, payload) = message(2, 40_000);
+    node.publish(now, payload);
+    let (third, payload) = message(3, 40_000);
+    node.publish(now, payload);
+    for id in [first, second, third] {
+        node.on_frame(now, 1, Lane::Data, Frame::IDontWant(id));
+    }
+    let frames = drain(&mut node, now, 1);
+    assert_eq!([first, second, third].map(|id| copies_of(&frames, id)), [1, 1, 0]);
+}
+
+#[test]
+fn a_node_that_withholds_sends_control_and_no_message() {
+    let (mut node, now) = node_with_mesh(3, Config { withholds: true, ..Config::default() });
+    let message = Message { id: message(1, 1).0, author: 99, bytes: 5000 };
+    give(&mut node, now, 1, message);
+    assert_eq!(drain(&mut node, now, 2), [Frame::IDontWant(message.id)]);
 }
