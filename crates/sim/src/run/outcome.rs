@@ -119,8 +119,7 @@ impl RunOutcome {
         let honest = convicted.iter().filter(|&&name| self.nodes[name as usize].honest).count();
         let cpu: f64 = self.nodes.iter().map(|node| node.cpu.as_secs_f64()).sum();
         let shares = (self.nodes.len() * self.messages.len()).max(1) as f64;
-        let share =
-            |values: &mut Vec<u64>, share| percentile(values, share).map_or(0.0, per_byte);
+        let share = |values: &mut Vec<u64>, share| percentile(values, share).map_or(0.0, per_byte);
         RunRecord {
             scenario: labels.scenario.to_owned(),
             protocol: labels.protocol.to_owned(),
