@@ -28,6 +28,8 @@ pub(super) struct Link<F> {
     data: VecDeque<Outgoing<F>>,
     /// Begun.
     current: Option<Begun<F>>,
+    /// The uplink is sending a slice of a data frame.
+    pub(super) sends_data: bool,
     queued_bytes: u64,
     /// It waits for its turn at the uplink, or has it.
     pub(super) in_turn: bool,
@@ -68,6 +70,7 @@ impl<F> Link<F> {
             control: VecDeque::new(),
             data: VecDeque::new(),
             current: None,
+            sends_data: false,
             queued_bytes: 0,
             in_turn: false,
             blocked: false,
@@ -94,6 +97,7 @@ impl<F> Link<F> {
         self.control.clear();
         self.data.clear();
         self.current = None;
+        self.sends_data = false;
         self.queued_bytes = 0;
         self.blocked = false;
         self.room_scheduled = false;
@@ -113,7 +117,7 @@ impl<F> Link<F> {
             return Some(Lane::Control);
         }
         let begun = self.current.as_ref().is_some_and(|begun| begun.lane == Lane::Data);
-        let held = self.data.len() + usize::from(begun);
+        let held = self.data.len() + usize::from(begun || self.sends_data);
         (self.ready[Lane::Data as usize] && !(bounded && held >= WRITER_FRAMES))
             .then_some(Lane::Data)
     }
@@ -150,6 +154,7 @@ impl<F> Link<F> {
             }
         };
         let bytes = begun.rest.min(slice_bytes);
+        self.sends_data = begun.lane == Lane::Data;
         begun.rest -= bytes;
         self.queued_bytes -= u64::from(bytes);
         if begun.rest > 0 {

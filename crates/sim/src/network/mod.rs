@@ -14,6 +14,9 @@ mod send;
 mod trace;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,

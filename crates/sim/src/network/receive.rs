@@ -5,6 +5,7 @@ use super::{
     model::PACKET_BYTES,
     node::transfer_time,
     schedule::{Due, LinkId, Nanos},
+    window::Acknowledgement,
 };
 use crate::protocol::{Lane, Outgoing, Protocol};
 
@@ -20,8 +21,7 @@ pub(super) struct Flight<F> {
     pub(super) last_packet_at: Nanos,
     /// How often packets of it had to be sent again.
     pub(super) lost_rounds: u64,
-    /// The window was in use.
-    pub(super) used: bool,
+    pub(super) sent_at: Nanos,
     /// With the last slice of a frame comes the frame.
     pub(super) frame: Option<(Lane, Outgoing<F>)>,
 }
@@ -51,7 +51,7 @@ impl<P: Protocol> Network<P> {
         node.down_free_at = served_at;
         let tail = if self.model.payload_only { 0 } else { PACKET_BYTES.min(flight.bytes) };
         let last_at = flight.last_packet_at + transfer_time(tail.into(), node.down_bps);
-        let (bytes, used, rounds) = (flight.bytes, flight.used, flight.lost_rounds);
+        let (bytes, sent_at, rounds) = (flight.bytes.into(), flight.sent_at, flight.lost_rounds);
         let has_frame = flight.frame.is_some();
 
         let round_trip = self.round_trip(link_id);
@@ -60,7 +60,8 @@ impl<P: Protocol> Network<P> {
         let whole_at = served_at.max(last_at).max(link.whole_at) + rounds * round_trip;
         link.whole_at = whole_at;
         let halves = rounds > 0 && self.model.loss.is_some_and(|loss| loss.congestion_control);
-        link.window.on_taken(whole_at + back, bytes.into(), used, halves, round_trip);
+        let at = whole_at + back;
+        link.window.on_taken(Acknowledgement { at, bytes, sent_at, halves, round_trip });
         self.schedule_room(link_id);
         if has_frame {
             self.schedule.push(whole_at, Due::Delivered { flight: place });

@@ -97,7 +97,7 @@ impl<P: Protocol> Network<P> {
     fn send_slice(&mut self, link: LinkId, slice: Slice<P::Frame>) {
         let now = self.now;
         let entry = &mut self.links[link as usize];
-        let used = entry.window.on_sent(now, slice.bytes.into());
+        entry.window.on_sent(now, slice.bytes.into());
         let latency = entry.latency;
         entry.in_turn = true;
         let (node, epoch) = (entry.from, entry.epoch);
@@ -127,7 +127,7 @@ impl<P: Protocol> Network<P> {
             wire_bytes,
             last_packet_at: sent_at + (first_packet_at - now),
             lost_rounds: lost.rounds,
-            used,
+            sent_at: now,
             frame: slice.frame,
         };
         let flight = self.add_flight(flight);
@@ -147,7 +147,7 @@ impl<P: Protocol> Network<P> {
             wire_bytes: 0,
             last_packet_at: at,
             lost_rounds: 0,
-            used: false,
+            sent_at: now,
             frame: Some((lane, outgoing)),
         };
         let flight = self.add_flight(flight);
@@ -161,7 +161,9 @@ impl<P: Protocol> Network<P> {
             return;
         }
         if let Some(link) = place.sending.take() {
-            self.link(link).in_turn = false;
+            let entry = self.link(link);
+            entry.in_turn = false;
+            entry.sends_data = false;
             self.agenda.push_back(Task::Pull(link));
             if self.links[link as usize].next_bytes(1).is_some() {
                 self.take_turn(link);

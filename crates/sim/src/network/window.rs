@@ -21,20 +21,22 @@ pub(super) struct Window {
     threshold: f64,
     acknowledgements: VecDeque<Acknowledgement>,
     last_sent: Nanos,
+    /// When at least half of the window was last in use: what was sent before that lets it grow.
+    used_at: Nanos,
     /// Until then a loss is the same as the one before.
     recovers_until: Nanos,
 }
 
 /// On its way back.
 #[derive(Clone, Copy, Debug)]
-struct Acknowledgement {
-    at: Nanos,
-    bytes: u64,
-    /// The window was in use when the bytes were sent: only then it grows.
-    used: bool,
-    /// Packets of it were lost, and sent again.
-    lost: bool,
-    round_trip: Nanos,
+pub(super) struct Acknowledgement {
+    /// When it is back.
+    pub(super) at: Nanos,
+    pub(super) bytes: u64,
+    pub(super) sent_at: Nanos,
+    /// Packets were lost, which halves the window.
+    pub(super) halves: bool,
+    pub(super) round_trip: Nanos,
 }
 
 impl Window {
@@ -47,6 +49,7 @@ impl Window {
             threshold: f64::INFINITY,
             acknowledgements: VecDeque::new(),
             last_sent: now,
+            used_at: 0,
             recovers_until: 0,
         }
     }
@@ -63,22 +66,19 @@ impl Window {
         self.in_flight == 0 || (self.in_flight + bytes / 2) as f64 <= self.window
     }
 
-    /// `bytes` leave; returns whether the window is in use.
-    pub(super) fn on_sent(&mut self, now: Nanos, bytes: u64) -> bool {
+    /// `bytes` leave.
+    pub(super) fn on_sent(&mut self, now: Nanos, bytes: u64) {
         self.in_flight += bytes;
         self.last_sent = now;
-        self.in_flight as f64 * 2.0 >= self.window
+        if self.in_flight as f64 * 2.0 >= self.window {
+            self.used_at = now;
+        }
     }
 
-    /// The acknowledgement of `bytes` is back at `at`; calls are in the order of `at`.
-    pub(super) fn on_taken(&mut self, at: Nanos, bytes: u64, used: bool, lost: bool, trip: Nanos) {
-        self.acknowledgements.push_back(Acknowledgement {
-            at,
-            bytes,
-            used,
-            lost,
-            round_trip: trip,
-        });
+    /// What was sent was taken, and that is known when its acknowledgement is back; calls are in
+    /// the order of [`Acknowledgement::at`].
+    pub(super) fn on_taken(&mut self, acknowledgement: Acknowledgement) {
+        self.acknowledgements.push_back(acknowledgement);
     }
 
     /// Returns when the next acknowledgement is back, of those that are on the way.
@@ -94,13 +94,13 @@ impl Window {
             self.in_flight -= back.bytes;
             let Some(settings) = self.settings else { continue };
             let segment = f64::from(SEGMENT_BYTES);
-            if back.lost {
+            if back.halves {
                 if back.at >= self.recovers_until {
                     self.recovers_until = back.at + back.round_trip;
                     self.window = (self.window / 2.0).max(2.0 * segment);
                     self.threshold = self.window;
                 }
-            } else if back.used {
+            } else if self.used_at >= back.sent_at {
                 let bytes = back.bytes as f64;
                 self.window += if self.window < self.threshold {
                     bytes
@@ -126,8 +126,16 @@ mod tests {
         for (round, count) in counts.iter_mut().enumerate() {
             let now = begin + round as Nanos * 100 * MILLI;
             while *count < 1000 && window.admits(now, bytes) {
-                let used = window.on_sent(now, bytes);
-                window.on_taken(now + 100 * MILLI, bytes, used, lost, 100 * MILLI);
+                window.on_sent(now, bytes);
+                let at = now + 100 * MILLI;
+                let round_trip = 100 * MILLI;
+                window.on_taken(Acknowledgement {
+                    at,
+                    bytes,
+                    sent_at: now,
+                    halves: lost,
+                    round_trip,
+                });
                 *count += 1;
             }
         }
