@@ -20,7 +20,7 @@ pub struct Entry {
     /// Whether scenarios run it that do not say what they run.
     pub default: bool,
     /// Runs it.
-    pub run: fn(&Scenario, Setup) -> RunOutcome,
+    pub run: fn(&Scenario, &Setup) -> RunOutcome,
 }
 
 /// All of them, in the order of tables.
@@ -34,7 +34,7 @@ pub const PROTOCOLS: &[Entry] = &[
 const fn entry(
     name: &'static str,
     about: &'static str,
-    run: fn(&Scenario, Setup) -> RunOutcome,
+    run: fn(&Scenario, &Setup) -> RunOutcome,
 ) -> Entry {
     Entry { name, about, tuned: false, default: true, run }
 }
@@ -50,8 +50,8 @@ pub fn defaults() -> impl Iterator<Item = &'static str> {
 }
 
 /// The faster at the 99th percentile of flood publish on and off.
-fn gossipsub_faster(scenario: &Scenario, setup: Setup) -> RunOutcome {
-    let mesh = gossipsub_mesh(scenario, setup.clone());
+fn gossipsub_faster(scenario: &Scenario, setup: &Setup) -> RunOutcome {
+    let mesh = gossipsub_mesh(scenario, setup);
     let flood = gossipsub_flood(scenario, setup);
     if p99(&flood) < p99(&mesh) { flood } else { mesh }
 }
@@ -62,15 +62,16 @@ fn p99(outcome: &RunOutcome) -> std::time::Duration {
     crate::percentile::percentile(&mut times, 0.99).unwrap_or_default()
 }
 
-fn gossipsub_mesh(scenario: &Scenario, setup: Setup) -> RunOutcome {
+fn gossipsub_mesh(scenario: &Scenario, setup: &Setup) -> RunOutcome {
     gossipsub(scenario, setup, false)
 }
 
-fn gossipsub_flood(scenario: &Scenario, setup: Setup) -> RunOutcome {
+fn gossipsub_flood(scenario: &Scenario, setup: &Setup) -> RunOutcome {
     gossipsub(scenario, setup, true)
 }
 
-fn gossipsub(scenario: &Scenario, mut setup: Setup, flood_publish: bool) -> RunOutcome {
+fn gossipsub(scenario: &Scenario, setup: &Setup, flood_publish: bool) -> RunOutcome {
+    let mut setup = setup.clone();
     let mut config = scenario.gossipsub.config(setup.scale);
     config.flood_publish = flood_publish;
     // Control and messages share a stream, so a dropper is one by its own will, not the network's.
@@ -92,8 +93,8 @@ fn node_seed(seed: u64, name: NodeId, starts: u32) -> u64 {
 }
 
 /// What the public documentation of OptimumP2P says, by [`gossip::State`]: a model of it.
-fn documented(scenario: &Scenario, setup: Setup) -> RunOutcome {
-    coded(scenario, &setup, gossip::Config::default())
+fn documented(scenario: &Scenario, setup: &Setup) -> RunOutcome {
+    coded(scenario, setup, gossip::Config::default())
 }
 
 fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunOutcome {

@@ -102,7 +102,7 @@ impl Queue {
         loop {
             match self.data.pop_front()? {
                 Waiting::Message { expires, .. } if expires <= now => self.dropped += 1,
-                waiting => return Some(waiting),
+                waiting @ (Waiting::Message { .. } | Waiting::Ids(_)) => return Some(waiting),
             }
         }
     }

@@ -110,10 +110,10 @@ fn message(byte: u8, bytes: usize) -> (MessageId, Bytes) {
 }
 
 /// One node with `peers` that are in its mesh, and whose connections take one frame.
-fn node_with_mesh(peers: u32, config: Config) -> (GossipSub, Instant) {
+fn node_with_mesh(peers: u32, config: &Config) -> (GossipSub, Instant) {
     let now = start();
     // What waits is looked at here, not what the connection has taken.
-    let config = Config { connection_buffer_bytes: 1, ..config };
+    let config = Config { connection_buffer_bytes: 1, ..config.clone() };
     let mut node = GossipSub::new(0, config, 1, now);
     for peer in 1..=peers {
         node.on_connected(now, peer, Direction::Outbound);
@@ -189,7 +189,7 @@ fn equal_seeds_give_equal_runs() {
 fn a_byte_that_stands_for_many_makes_the_same_frames() {
     let frames = |scale: u32| {
         let config = Config { payload_scale: scale, ..Config::default() };
-        let (mut node, now) = node_with_mesh(1, config);
+        let (mut node, now) = node_with_mesh(1, &config);
         node.publish(now, message(1, 102_400 / scale as usize).1);
         std::iter::from_fn(|| node.next_frame(now, 1, Lane::Data))
             .map(|out| (out.bytes, out.payload_bytes))
@@ -201,7 +201,7 @@ fn a_byte_that_stands_for_many_makes_the_same_frames() {
 
 #[test]
 fn idontwant_takes_away_copies_that_have_not_begun_to_leave() {
-    let (mut node, now) = node_with_mesh(2, Config::default());
+    let (mut node, now) = node_with_mesh(2, &Config::default());
     let (begun, first) = message(1, 40_000);
     let (queued, second) = message(2, 40_000);
     node.publish(now, first);
@@ -218,7 +218,7 @@ fn idontwant_takes_away_copies_that_have_not_begun_to_leave() {
 
 #[test]
 fn who_said_idontwant_is_passed_over_when_the_message_comes() {
-    let (mut node, now) = node_with_mesh(3, Config::default());
+    let (mut node, now) = node_with_mesh(3, &Config::default());
     let message = Message { id: message(1, 1).0, author: 99, bytes: 5000 };
     node.on_frame(now, 2, Lane::Data, Frame::IDontWant(message.id));
     give(&mut node, now, 1, message);
@@ -230,7 +230,7 @@ fn who_said_idontwant_is_passed_over_when_the_message_comes() {
 #[test]
 fn a_long_message_is_answered_by_idontwant_and_a_short_one_is_not() {
     for (bytes, expected) in [(999, false), (1001, true)] {
-        let (mut node, now) = node_with_mesh(2, Config::default());
+        let (mut node, now) = node_with_mesh(2, &Config::default());
         let message = Message { id: message(1, 1).0, author: 99, bytes };
         give(&mut node, now, 1, message);
         let frames = drain(&mut node, now, 2);
@@ -241,7 +241,7 @@ fn a_long_message_is_answered_by_idontwant_and_a_short_one_is_not() {
 
 #[test]
 fn control_waits_for_the_message_that_is_leaving_and_passes_the_ones_behind_it() {
-    let (mut node, now) = node_with_mesh(2, Config::default());
+    let (mut node, now) = node_with_mesh(2, &Config::default());
     node.publish(now, message(1, 20_000).1);
     node.publish(now, message(2, 20_000).1);
     assert!(node.next_frame(now, 1, Lane::Data).is_some());
@@ -254,7 +254,7 @@ fn control_waits_for_the_message_that_is_leaving_and_passes_the_ones_behind_it()
 
 #[test]
 fn iwant_brings_a_message_that_was_missed() {
-    let (mut node, now) = node_with_mesh(1, Config::default());
+    let (mut node, now) = node_with_mesh(1, &Config::default());
     node.on_connected(now, 9, Direction::Inbound);
     let (id, payload) = message(1, 3000);
     let ids: std::sync::Arc<[MessageId]> = vec![id].into();
@@ -263,7 +263,7 @@ fn iwant_brings_a_message_that_was_missed() {
     node.on_frame(now, 1, Lane::Data, Frame::IHave(ids.clone()));
     assert_eq!(drain(&mut node, now, 1), [], "it is on its way");
 
-    let (mut holder, now) = node_with_mesh(0, Config::default());
+    let (mut holder, now) = node_with_mesh(0, &Config::default());
     holder.on_connected(now, 0, Direction::Outbound);
     holder.publish(now, payload);
     for asked in 1..=4 {
@@ -282,7 +282,7 @@ fn iwant_brings_a_message_that_was_missed() {
 fn a_broken_promise_lets_another_peer_be_asked() {
     for (followup, asks) in [(None, 0), (Some(Duration::from_secs(3)), 1)] {
         let config = Config { iwant_followup: followup, ..Config::default() };
-        let (mut node, now) = node_with_mesh(2, config);
+        let (mut node, now) = node_with_mesh(2, &config);
         let ids: std::sync::Arc<[MessageId]> = vec![message(1, 1).0].into();
         node.on_frame(now, 1, Lane::Data, Frame::IHave(ids.clone()));
         node.on_frame(now + Duration::from_secs(4), 2, Lane::Data, Frame::IHave(ids));
@@ -293,7 +293,7 @@ fn a_broken_promise_lets_another_peer_be_asked() {
 
 #[test]
 fn what_waited_too_long_is_dropped() {
-    let (mut node, now) = node_with_mesh(2, Config::default());
+    let (mut node, now) = node_with_mesh(2, &Config::default());
     node.publish(now, message(0, 40_000).1);
     let (own, payload) = message(1, 2000);
     node.publish(now, payload);
@@ -311,7 +311,7 @@ fn what_waited_too_long_is_dropped() {
 fn flood_publish_goes_to_peers_outside_the_mesh_too() {
     for (flood_publish, expected) in [(false, 8), (true, 20)] {
         let config = Config { flood_publish, ..Config::default() };
-        let (mut node, now) = node_with_mesh(8, config);
+        let (mut node, now) = node_with_mesh(8, &config);
         for peer in 9..=20 {
             node.on_connected(now, peer, Direction::Inbound);
             node.on_frame(now, peer, Lane::Data, Frame::Subscribe);
@@ -325,7 +325,7 @@ fn flood_publish_goes_to_peers_outside_the_mesh_too() {
 
 #[test]
 fn what_the_connection_has_taken_is_not_taken_back() {
-    let (node, now) = node_with_mesh(1, Config::default());
+    let (node, now) = node_with_mesh(1, &Config::default());
     let config = Config { connection_buffer_bytes: 60_000, ..node.config.clone() };
     let mut node = GossipSub { config, ..node };
     let (first, payload) = message(1, 40_000);
@@ -343,7 +343,7 @@ fn what_the_connection_has_taken_is_not_taken_back() {
 
 #[test]
 fn a_node_that_withholds_sends_control_and_no_message() {
-    let (mut node, now) = node_with_mesh(3, Config { withholds: true, ..Config::default() });
+    let (mut node, now) = node_with_mesh(3, &Config { withholds: true, ..Config::default() });
     let message = Message { id: message(1, 1).0, author: 99, bytes: 5000 };
     give(&mut node, now, 1, message);
     assert_eq!(drain(&mut node, now, 2), [Frame::IDontWant(message.id)]);

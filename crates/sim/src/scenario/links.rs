@@ -8,6 +8,7 @@ use crate::network::{LinkModel, Loss, Sharing, SlowStart};
 /// What is modelled of the links; without a key, what [`LinkModel::default`] has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each of its own")]
 pub struct Links {
     /// `frames` in turns, or `fluid`: max-min fairly.
     pub sharing: Sharing,

@@ -68,7 +68,7 @@ pub(crate) struct Bars {
     pub(crate) title: String,
     pub(crate) label: String,
     pub(crate) parts: Vec<String>,
-    pub(crate) bars: Vec<(String, Vec<f64>)>,
+    pub(crate) rows: Vec<(String, Vec<f64>)>,
 }
 
 /// Maps values onto a stretch of the page.
@@ -118,10 +118,12 @@ impl Scale {
         }
         let rough = (self.high - self.low) / 6.0;
         let decade = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * decade).into_iter().find(|step| *step >= rough);
+        let step =
+            [1.0, 2.0, 5.0, 10.0].map(|m| m * decade).into_iter().find(|step| *step >= rough);
         let step = step.unwrap_or(decade);
         let first = (self.low / step).ceil() as i64;
-        (first..).map(|n| n as f64 * step).take_while(|tick| *tick <= self.high).collect()
+        let last = (self.high / step).floor() as i64;
+        (first..=last).map(|n| n as f64 * step).collect()
     }
 }
 
@@ -145,22 +147,39 @@ impl Lines {
                 .collect();
             let colour = place % COLOURS;
             let dash = if place >= COLOURS { " stroke-dasharray=\"6 3\"" } else { "" };
-            add(&mut svg, format_args!("<polyline class=\"line c{colour}\"{dash} points=\"{}\"/>", points.join(" ")));
+            add(
+                &mut svg,
+                format_args!(
+                    "<polyline class=\"line c{colour}\"{dash} points=\"{}\"/>",
+                    points.join(" ")
+                ),
+            );
             if points.len() <= 20 {
                 for point in &points {
                     let (px, py) = point.split_once(',').unwrap_or_default();
-                    add(&mut svg, format_args!("<circle class=\"f{colour}\" cx=\"{px}\" cy=\"{py}\" r=\"3\"/>"));
+                    add(
+                        &mut svg,
+                        format_args!(
+                            "<circle class=\"f{colour}\" cx=\"{px}\" cy=\"{py}\" r=\"3\"/>"
+                        ),
+                    );
                 }
             }
             legend(&mut svg, place, colour, &series.name);
         }
         for (word, at) in &self.marks {
             let at = x.place(*at);
-            add(&mut svg, format_args!(
-                "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"/>\
+            add(
+                &mut svg,
+                format_args!(
+                    "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"/>\
                  <text x=\"{:.1}\" y=\"{}\">{}</text>",
-                HEIGHT - BOTTOM, at + 4.0, TOP + 14.0, escaped(word),
-            ));
+                    HEIGHT - BOTTOM,
+                    at + 4.0,
+                    TOP + 14.0,
+                    escaped(word),
+                ),
+            );
         }
         svg + "</svg>\n"
     }
@@ -173,42 +192,69 @@ impl Lines {
 impl Bars {
     /// Returns the chart.
     pub(crate) fn svg(&self) -> String {
-        let sums = self.bars.iter().map(|(_, parts)| parts.iter().sum::<f64>());
+        let sums = self.rows.iter().map(|(_, parts)| parts.iter().sum::<f64>());
         let left = LEFT + 60.0;
         let x = Scale::new(false, sums, left, WIDTH - RIGHT);
         let mut svg = begin(&self.title);
         for tick in x.ticks() {
             let at = x.place(tick);
-            add(&mut svg, format_args!(
-                "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{0}\"/>\
+            add(
+                &mut svg,
+                format_args!(
+                    "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{0}\"/>\
                  <text x=\"{at:.1}\" y=\"{1}\" text-anchor=\"middle\">{2}</text>",
-                HEIGHT - BOTTOM, HEIGHT - BOTTOM + 18.0, short(tick),
-            ));
+                    HEIGHT - BOTTOM,
+                    HEIGHT - BOTTOM + 18.0,
+                    short(tick),
+                ),
+            );
         }
-        let slot = (HEIGHT - BOTTOM - TOP) / self.bars.len().max(1) as f64;
+        let slot = (HEIGHT - BOTTOM - TOP) / self.rows.len().max(1) as f64;
         let thick = (slot * 0.6).min(60.0);
-        for (place, (name, parts)) in self.bars.iter().enumerate() {
+        for (place, (name, parts)) in self.rows.iter().enumerate() {
             let top = TOP + slot * (place as f64 + 0.5) - thick / 2.0;
             let middle = top + thick / 2.0 + 4.0;
-            add(&mut svg, format_args!("<text x=\"{}\" y=\"{middle:.1}\" text-anchor=\"end\">{}</text>", left - 8.0, escaped(name)));
+            add(
+                &mut svg,
+                format_args!(
+                    "<text x=\"{}\" y=\"{middle:.1}\" text-anchor=\"end\">{}</text>",
+                    left - 8.0,
+                    escaped(name)
+                ),
+            );
             let mut begin = 0.0;
             for (part, value) in parts.iter().enumerate() {
                 let (from, to) = (x.place(begin), x.place(begin + value));
                 begin += value;
-                add(&mut svg, format_args!(
-                    "<rect class=\"f{}\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{thick:.1}\"/>",
-                    part % COLOURS, (to - from).max(0.0),
-                ));
+                add(
+                    &mut svg,
+                    format_args!(
+                        "<rect class=\"f{}\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{thick:.1}\"/>",
+                        part % COLOURS,
+                        (to - from).max(0.0),
+                    ),
+                );
             }
-            add(&mut svg, format_args!("<text x=\"{:.1}\" y=\"{middle:.1}\">{begin:.2}</text>", x.place(begin) + 6.0));
+            add(
+                &mut svg,
+                format_args!(
+                    "<text x=\"{:.1}\" y=\"{middle:.1}\">{begin:.2}</text>",
+                    x.place(begin) + 6.0
+                ),
+            );
         }
         for (place, part) in self.parts.iter().enumerate() {
             legend(&mut svg, place, place % COLOURS, part);
         }
-        add(&mut svg, format_args!(
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            f64::midpoint(left, WIDTH - RIGHT), HEIGHT - 14.0, escaped(&self.label),
-        ));
+        add(
+            &mut svg,
+            format_args!(
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                f64::midpoint(left, WIDTH - RIGHT),
+                HEIGHT - 14.0,
+                escaped(&self.label),
+            ),
+        );
         svg + "</svg>\n"
     }
 }
@@ -219,7 +265,12 @@ fn begin(title: &str) -> String {
          <rect class=\"page\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n"
     );
     let title = escaped(title);
-    add(&mut svg, format_args!("<title>{title}</title><text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>"));
+    add(
+        &mut svg,
+        format_args!(
+            "<title>{title}</title><text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>"
+        ),
+    );
     svg
 }
 
@@ -227,36 +278,57 @@ fn axes(svg: &mut String, (x_label, x): (&str, &Scale), (y_label, y): (&str, &Sc
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
     for tick in x.ticks() {
         let at = x.place(tick);
-        add(svg, format_args!(
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+        add(
+            svg,
+            format_args!(
+                "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
              <text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            bottom + 18.0, short(tick),
-        ));
+                bottom + 18.0,
+                short(tick),
+            ),
+        );
     }
     for tick in y.ticks() {
         let at = y.place(tick);
-        add(svg, format_args!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+        add(
+            svg,
+            format_args!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
              <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 8.0, at + 4.0, short(tick),
-        ));
+                LEFT - 8.0,
+                at + 4.0,
+                short(tick),
+            ),
+        );
     }
     let (middle_x, middle_y) = (f64::midpoint(LEFT, right), f64::midpoint(TOP, bottom));
-    add(svg, format_args!(
-        "<rect class=\"frame\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"/>\
+    add(
+        svg,
+        format_args!(
+            "<rect class=\"frame\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"/>\
          <text x=\"{middle_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
          <text transform=\"translate(18 {middle_y}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-        right - LEFT, bottom - TOP, HEIGHT - 14.0, escaped(x_label), escaped(y_label),
-    ));
+            right - LEFT,
+            bottom - TOP,
+            HEIGHT - 14.0,
+            escaped(x_label),
+            escaped(y_label),
+        ),
+    );
 }
 
 fn legend(svg: &mut String, place: usize, colour: usize, name: &str) {
     let (x, y) = (WIDTH - RIGHT + 14.0, TOP + 8.0 + 20.0 * place as f64);
-    add(svg, format_args!(
-        "<rect class=\"f{colour}\" x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\"/>\
+    add(
+        svg,
+        format_args!(
+            "<rect class=\"f{colour}\" x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\"/>\
          <text x=\"{}\" y=\"{}\">{}</text>",
-        x + 18.0, y + 11.0, escaped(name),
-    ));
+            x + 18.0,
+            y + 11.0,
+            escaped(name),
+        ),
+    );
 }
 
 /// A number as short as it can be said.
@@ -312,7 +384,7 @@ mod tests {
             title: "t".to_owned(),
             label: "l".to_owned(),
             parts: vec!["p".to_owned(), "q".to_owned()],
-            bars: vec![("one".to_owned(), vec![1.0, 0.5])],
+            rows: vec![("one".to_owned(), vec![1.0, 0.5])],
         };
         assert!(bars.svg().contains(">1.50</text>"));
     }

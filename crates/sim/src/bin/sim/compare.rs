@@ -69,7 +69,9 @@ fn differences(a_name: &str, a: &[RunRecord], b_name: &str, b: &[RunRecord]) -> 
             continue;
         }
         seen.push(key);
-        let same = |other: &&RunRecord| (other.scenario.as_str(), other.protocol.as_str(), other.tuned) == key;
+        let same = |other: &&RunRecord| {
+            (other.scenario.as_str(), other.protocol.as_str(), other.tuned) == key
+        };
         let (ours, theirs): (Vec<_>, Vec<_>) =
             (a.iter().filter(same).collect(), b.iter().filter(same).collect());
         if theirs.is_empty() {
@@ -90,7 +92,10 @@ fn differences(a_name: &str, a: &[RunRecord], b_name: &str, b: &[RunRecord]) -> 
     if rows.is_empty() {
         bail!("{a_name} and {b_name} have no scenario and protocol in common");
     }
-    Ok(format!("A = {a_name}, B = {b_name}; medians over seeds\n{}", table(&["", "measure", "A", "B", "B/A"], &rows)))
+    Ok(format!(
+        "A = {a_name}, B = {b_name}; medians over seeds\n{}",
+        table(&["", "measure", "A", "B", "B/A"], &rows)
+    ))
 }
 
 type Measure = fn(&RunRecord) -> f64;

@@ -80,7 +80,7 @@ fn bytes(group: &Group) -> Bars {
         title: format!("{}: bytes received by a node", group.scenario.name),
         label: "per byte of all messages, mean of nodes".to_owned(),
         parts: Kinds::NAMES.map(str::to_owned).to_vec(),
-        bars: protocols.map(|name| (name.to_owned(), kinds(group, name).to_vec())).collect(),
+        rows: protocols.map(|name| (name.to_owned(), kinds(group, name).to_vec())).collect(),
     }
 }
 

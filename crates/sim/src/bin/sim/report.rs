@@ -14,14 +14,18 @@ pub(crate) fn scenario(group: &Group) -> String {
     let Some(first) = group.runs.first() else { return text };
     let record = &first.record;
     let bound = median(group.runs.iter().map(|run| run.record.bound_ms));
-    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    line(&mut text, &format!(
-        "{} nodes, {}, {} bytes each, {}; bound of the 99th percentile {bound:.0} ms",
-        record.nodes,
-        plural(record.publishers as usize, "publisher"),
-        record.message_bytes,
-        plural(scenario.seeds.len(), "seed"),
-    ));
+    let plural =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    line(
+        &mut text,
+        &format!(
+            "{} nodes, {}, {} bytes each, {}; bound of the 99th percentile {bound:.0} ms",
+            record.nodes,
+            plural(record.publishers as usize, "publisher"),
+            record.message_bytes,
+            plural(scenario.seeds.len(), "seed"),
+        ),
+    );
     line(&mut text, &format!("links: {}", record.link_model));
     if let Some(postal) = first.postal_ms {
         let bounds = postal.map(|(k, b1, b2)| format!("k={k}: B1 {b1:.0} ms, B2 {b2:.0} ms"));
@@ -38,8 +42,18 @@ pub(crate) fn scenario(group: &Group) -> String {
 
 fn times(group: &Group) -> String {
     let header = [
-        "median over seeds", "p50 ms", "p90", "p95", "p99", "last", "p99/bound", "x gossipsub",
-        "x documented", "delivered", "cpu ms", "convicted",
+        "median over seeds",
+        "p50 ms",
+        "p90",
+        "p95",
+        "p99",
+        "last",
+        "p99/bound",
+        "x gossipsub",
+        "x documented",
+        "delivered",
+        "cpu ms",
+        "convicted",
     ];
     let rows = group.protocols().into_iter().map(|protocol| {
         let row = Row::of(group, protocol);
@@ -56,9 +70,8 @@ fn times(group: &Group) -> String {
 }
 
 fn bytes(group: &Group) -> String {
-    let mut header = vec![
-        "per message byte", "received", "p99", "publisher", "up 50 Mbit/s", "p99",
-    ];
+    let mut header =
+        vec!["per message byte", "received", "p99", "publisher", "up 50 Mbit/s", "p99"];
     header.extend(Kinds::NAMES);
     let rows = group.protocols().into_iter().map(|protocol| {
         let row = Row::of(group, protocol);
@@ -85,7 +98,11 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         let mut cells = String::new();
         for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
             let pad = " ".repeat(width - cell.chars().count());
-            let (left, right) = if column == 0 { (cell.as_str(), pad.as_str()) } else { (pad.as_str(), cell.as_str()) };
+            let (left, right) = if column == 0 {
+                (cell.as_str(), pad.as_str())
+            } else {
+                (pad.as_str(), cell.as_str())
+            };
             let gap = if column == 0 { "  " } else { "   " };
             cells.push_str(gap);
             cells.push_str(left);
@@ -118,7 +135,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_what_is_in_them() {
-        let rows = [vec!["a".to_owned(), "1234".to_owned()], vec!["bcd".to_owned(), "5".to_owned()]];
+        let rows =
+            [vec!["a".to_owned(), "1234".to_owned()], vec!["bcd".to_owned(), "5".to_owned()]];
         assert_eq!(table(&["x", "n"], &rows), "  x        n\n  a     1234\n  bcd      5\n");
     }
 

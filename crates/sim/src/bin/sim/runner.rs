@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -121,9 +121,9 @@ pub(crate) fn adjusted(mut scenario: Scenario, common: &Common) -> Result<Scenar
 }
 
 /// Runs all protocols and seeds of the scenarios.
-pub(crate) fn run_all(scenarios: Vec<Scenario>, threads: u16) -> Result<Vec<Group>> {
+pub(crate) fn run_all(scenarios: &[Scenario], threads: u16) -> Result<Vec<Group>> {
     let mut jobs = Vec::new();
-    for scenario in &scenarios {
+    for scenario in scenarios {
         for name in &scenario.protocols {
             let Some(protocol) = protocols::find(name) else { continue };
             jobs.extend(scenario.seeds.iter().map(|&seed| Job { scenario, protocol, seed }));
@@ -139,8 +139,7 @@ pub(crate) fn run_all(scenarios: Vec<Scenario>, threads: u16) -> Result<Vec<Grou
 
 fn work(jobs: &[Job<'_>], threads: u16) -> Result<Vec<Done>> {
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Done>>>> =
-        jobs.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<Done>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let bar = progress(jobs.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -149,8 +148,7 @@ fn work(jobs: &[Job<'_>], threads: u16) -> Result<Vec<Done>> {
                     let job = &jobs[place];
                     bar.set_message(format!("{} {}", job.scenario.name, job.protocol.name));
                     let done = run(job);
-                    *results[place].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                        Some(done);
+                    *results[place].lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
                     bar.inc(1);
                 }
             });
@@ -158,7 +156,7 @@ fn work(jobs: &[Job<'_>], threads: u16) -> Result<Vec<Done>> {
     });
     bar.finish_and_clear();
     let results = results.into_iter().map(|result| {
-        let result = result.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
         result.unwrap_or_else(|| bail!("a run ended without a result"))
     });
     results.collect()
@@ -181,7 +179,7 @@ fn progress(runs: usize) -> ProgressBar {
 }
 
 fn run(job: &Job<'_>) -> Result<Done> {
-    let outcome = (job.protocol.run)(job.scenario, job.scenario.setup(job.seed)?);
+    let outcome = (job.protocol.run)(job.scenario, &job.scenario.setup(job.seed)?);
     let labels = Labels {
         scenario: &job.scenario.name,
         protocol: job.protocol.name,

@@ -7,7 +7,7 @@ use sim::scenario::Scenario;
 
 use crate::{
     args::{Common, Run, Suite},
-    builtin::{BUILTIN, load},
+    builtin::{BUILTIN, Builtin, load},
     output::{Results, print},
     plots, report,
     runner::{Group, adjusted, run_all},
@@ -31,11 +31,15 @@ pub(crate) fn run(args: &Suite) -> Result<ExitCode> {
     let wanted = |name: &str| {
         args.only.is_empty() || args.only.iter().any(|begin| name.starts_with(begin.as_str()))
     };
-    let chosen = BUILTIN.iter().filter(|builtin| (args.full || !builtin.full) && wanted(builtin.name));
-    let scenarios = chosen.map(|builtin| builtin.scenario()).collect::<Result<Vec<_>>>()?;
+    let chosen =
+        BUILTIN.iter().filter(|builtin| (args.full || !builtin.full) && wanted(builtin.name));
+    let scenarios = chosen.map(Builtin::scenario).collect::<Result<Vec<_>>>()?;
     if scenarios.is_empty() {
         let hint = if args.full { "" } else { " without --full" };
-        bail!("no scenario{hint} begins with {}; `sim list` shows what there is", args.only.join(" or "));
+        bail!(
+            "no scenario{hint} begins with {}; `sim list` shows what there is",
+            args.only.join(" or ")
+        );
     }
     run_groups(scenarios, &args.common)?;
     Ok(ExitCode::SUCCESS)
@@ -49,7 +53,7 @@ pub(crate) fn run_groups(scenarios: Vec<Scenario>, common: &Common) -> Result<Ve
     if let Some(folder) = &common.plots {
         plots::prepare(folder)?;
     }
-    let groups = run_all(scenarios, common.threads)?;
+    let groups = run_all(&scenarios, common.threads)?;
     results.write(groups.iter().flat_map(|group| group.runs.iter().map(|run| &run.record)))?;
     if let Some(folder) = &common.plots {
         plots::write(folder, &groups)?;

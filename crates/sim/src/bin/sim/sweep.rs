@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Sweep) -> Result<ExitCode> {
         scenarios.push(scenario);
     }
     let groups = run_groups(scenarios, &args.common)?;
-    let header = [key, "protocol", "p50 ms", "p99", "p99/bound", "delivered", "received", "publisher"];
+    let header =
+        [key, "protocol", "p50 ms", "p99", "p99/bound", "delivered", "received", "publisher"];
     let mut rows = Vec::new();
     let mut lines: Vec<Series> = Vec::new();
     for (value, group) in values.iter().zip(&groups) {

@@ -30,7 +30,13 @@ struct Measured {
     received: f64,
 }
 
-const fn measured(scenario: &'static str, required: bool, p50: f64, p99: f64, received: f64) -> Measured {
+const fn measured(
+    scenario: &'static str,
+    required: bool,
+    p50: f64,
+    p99: f64,
+    received: f64,
+) -> Measured {
     Measured { scenario, required, p50, p99, received }
 }
 
@@ -58,7 +64,8 @@ const VAC: &[(&str, f64, f64)] = &[
 ];
 
 pub(crate) fn run(args: &Validate) -> Result<ExitCode> {
-    let mut scenarios = MEASURED.iter().map(|row| load(row.scenario)).collect::<Result<Vec<_>>>()?;
+    let mut scenarios =
+        MEASURED.iter().map(|row| load(row.scenario)).collect::<Result<Vec<_>>>()?;
     for scenario in &mut scenarios {
         scenario.seeds = (1..=args.seeds).collect();
     }
@@ -71,7 +78,7 @@ pub(crate) fn run(args: &Validate) -> Result<ExitCode> {
         }
     }
     let results = Results::create(args.json.as_deref())?;
-    let groups = run_all(scenarios, args.threads)?;
+    let groups = run_all(&scenarios, args.threads)?;
     results.write(groups.iter().flat_map(|group| group.runs.iter().map(|run| &run.record)))?;
     let (lab, vac) = groups.split_at(MEASURED.len());
     let agrees = print_lab(lab, args.seeds)?;
@@ -87,8 +94,7 @@ fn print_lab(groups: &[Group], seeds: u64) -> Result<bool> {
     let mut agrees = true;
     for (measured, group) in MEASURED.iter().zip(groups) {
         let [p50, p99, received] = modelled(group);
-        let pairs =
-            [(p50, measured.p50), (p99, measured.p99), (received, measured.received)];
+        let pairs = [(p50, measured.p50), (p99, measured.p99), (received, measured.received)];
         let inside = pairs.iter().all(|(model, real)| (model / real - 1.0).abs() <= TOLERANCE);
         agrees &= inside || !measured.required;
         let mut cells = vec![measured.scenario.to_owned()];
@@ -107,14 +113,26 @@ fn print_lab(groups: &[Group], seeds: u64) -> Result<bool> {
         rows.push(cells);
     }
     let header = [
-        "times over S/R", "p50 real", "model", "", "p99 real", "model", "", "rx/S real", "model",
-        "", "within 30 %",
+        "times over S/R",
+        "p50 real",
+        "model",
+        "",
+        "p99 real",
+        "model",
+        "",
+        "rx/S real",
+        "model",
+        "",
+        "within 30 %",
     ];
     let mut text = table(&header, &rows);
-    line(&mut text, &format!(
-        "Real: libp2p-gossipsub 0.50.1 over shaped links, five messages. Model: {seeds} seeds of \
+    line(
+        &mut text,
+        &format!(
+            "Real: libp2p-gossipsub 0.50.1 over shaped links, five messages. Model: {seeds} seeds of \
          five messages, all together; what must agree is without brackets."
-    ));
+        ),
+    );
     print(&text)?;
     Ok(agrees)
 }
