@@ -192,7 +192,8 @@ impl Lines {
 impl Bars {
     /// Returns the chart.
     pub(crate) fn svg(&self) -> String {
-        let sums = self.rows.iter().map(|(_, parts)| parts.iter().sum::<f64>());
+        // The sum of the longest stands behind it.
+        let sums = self.rows.iter().map(|(_, parts)| 1.1 * parts.iter().sum::<f64>());
         let left = LEFT + 60.0;
         let x = Scale::new(false, sums, left, WIDTH - RIGHT);
         let mut svg = begin(&self.title);
