@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use gossip::{
-    Config, ConfigError, GenerationId, Input, Job, JobId, Output, Publish, State, Stats, Topic,
-    View, wire::DataFrame,
+    Config, ConfigError, Fault, GenerationId, Input, Job, JobId, Output, Publish, State, Stats,
+    Topic, View, wire::DataFrame,
 };
 
 use crate::protocol::{Direction, Event, Lane, NodeId, Outgoing, Protocol, Received};
@@ -41,6 +41,13 @@ pub struct CodedFrame {
     end: u64,
 }
 
+impl CodedFrame {
+    /// A frame made by hand, of which nothing is known; its payload is not scaled.
+    pub fn new(bytes: Bytes) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+}
+
 /// A node that runs [`State`].
 pub struct Coded {
     state: State<NodeId>,
@@ -56,6 +63,7 @@ pub struct Coded {
     /// The shard that is on the way to each peer in pieces: how many multiplications a byte costs.
     coding: BTreeMap<(NodeId, GenerationId), usize>,
     refused: u64,
+    faults: Vec<(NodeId, Fault)>,
 }
 
 impl Coded {
@@ -95,6 +103,7 @@ impl Coded {
             cpu: Duration::ZERO,
             coding: BTreeMap::new(),
             refused: 0,
+            faults: Vec::new(),
         })
     }
 
@@ -111,6 +120,11 @@ impl Coded {
     /// Returns how many publishes were refused.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Returns the rules that were broken, and by whom.
+    pub fn faults(&self) -> &[(NodeId, Fault)] {
+        &self.faults
     }
 
     /// Takes a data frame, and counts what its shard turned out to be.
@@ -249,7 +263,10 @@ impl Protocol for Coded {
                 Output::ControlReady(peer) => Event::Ready(peer, Lane::Control),
                 Output::Deliver(delivery) => Event::Delivered(delivery.message),
                 Output::Work(id, job) => self.give_out(id, job),
-                Output::Disconnect { peer, .. } => Event::Convicted(peer),
+                Output::Disconnect { peer, fault, .. } => {
+                    self.faults.push((peer, fault));
+                    Event::Convicted(peer)
+                }
                 Output::PublishRefused { .. } => {
                     self.refused += 1;
                     continue;
