@@ -56,7 +56,8 @@ fn a_run_leaves_a_table_results_and_plots() {
     let file = written(&folder, "small.toml", SMALL);
     let json = folder.path().join("small.json");
     let plots = folder.path().join("plots");
-    let (json_argument, plots_argument) = (json.to_str().expect("UTF-8"), plots.to_str().expect("UTF-8"));
+    let (json_argument, plots_argument) =
+        (json.to_str().expect("UTF-8"), plots.to_str().expect("UTF-8"));
     let output = sim(&["run", &file, "--json", json_argument, "--plots", plots_argument]);
     let text = out(&output);
     assert!(text.contains("gossipsub") && text.contains("documented"), "{text}");
@@ -68,7 +69,11 @@ fn a_run_leaves_a_table_results_and_plots() {
         assert!(record.p99_ms.expect("all came") >= record.bound_ms, "{record:?}");
         assert_eq!(record.honest_convicted, 0);
     }
-    assert!(fs::read_to_string(plots.join("small-arrival.svg")).expect("a plot").contains("bound of p99"));
+    assert!(
+        fs::read_to_string(plots.join("small-arrival.svg"))
+            .expect("a plot")
+            .contains("bound of p99")
+    );
     assert!(plots.join("small-bytes.svg").exists());
 }
 
