@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gossip::Config;
 use sim::{
     coded::Coded,
-    network::{LinkModel, Loss},
+    network::{LinkModel, Loss, Sharing},
     run::{Labels, RunOutcome, Setup, pick_publishers, run},
     topology::{MBIT, TopologySpec},
 };
@@ -112,4 +112,18 @@ fn both_halves_of_a_split_network_have_the_message_after_it_is_healed() {
     assert!((record.delivered - 1.0).abs() < 1e-9, "{record:?}");
     assert!(record.p99_ms.is_some_and(|p99| p99 > 2000.0), "{record:?}");
     assert!(record.p50_ms.is_some());
+}
+
+#[test]
+fn links_shared_fairly_and_in_turns_give_like_times() {
+    for seed in 0..2 {
+        let mut p99 = Vec::new();
+        for sharing in [Sharing::Frames, Sharing::Fluid] {
+            let model = LinkModel { sharing, ..LinkModel::plain() };
+            let setup = Setup { model, ..setup(30, 1 << 20, 16, seed) };
+            p99.extend(run_coded(&setup).record(LABELS).p99_ms);
+        }
+        let [frames, fluid] = p99[..] else { panic!("not all delivered: {p99:?}") };
+        assert!((frames / fluid - 1.0).abs() < 0.25, "{frames} and {fluid} ms");
+    }
 }

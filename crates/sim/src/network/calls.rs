@@ -16,6 +16,8 @@ pub(super) enum Task {
     Pull(LinkId),
     /// An uplink may have something to send.
     Serve(NodeId),
+    /// The shares of fluid flows have changed.
+    Share,
     /// A node ends a connection for good.
     Ban { by: NodeId, of: NodeId },
 }
@@ -27,6 +29,7 @@ impl<P: Protocol> Network<P> {
             match task {
                 Task::Pull(link) => self.pull(link),
                 Task::Serve(node) => self.serve(node),
+                Task::Share => self.share(),
                 Task::Ban { by, of } => self.ban(by, of),
             }
         }

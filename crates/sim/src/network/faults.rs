@@ -136,8 +136,10 @@ impl<P: Protocol> Network<P> {
             return;
         }
         let back = self.link(there).reverse;
-        self.link(there).close();
-        self.link(back).close();
+        for link in [there, back] {
+            self.link(link).close();
+            self.stop_flows(link);
+        }
         self.call(a, |protocol, now| protocol.on_disconnected(now, b));
         self.call(b, |protocol, now| protocol.on_disconnected(now, a));
     }

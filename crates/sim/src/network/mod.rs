@@ -5,6 +5,7 @@
 
 mod calls;
 mod faults;
+mod fluid;
 mod link;
 mod model;
 mod node;
@@ -27,6 +28,7 @@ use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 
 use self::{
     calls::Task,
+    fluid::Fluid,
     link::Link,
     node::Node,
     receive::Flight,
@@ -81,6 +83,8 @@ pub struct Network<P: Protocol> {
     flights: Vec<Option<Flight<P::Frame>>>,
     free_flights: Vec<u32>,
     agenda: VecDeque<Task>,
+    /// Used where links are shared fairly.
+    fluid: Fluid<P::Frame>,
     actions: Vec<Option<Action>>,
     /// While the network is split: on which side each node is.
     sides: Option<Vec<bool>>,
@@ -107,6 +111,7 @@ impl<P: Protocol> Network<P> {
             flights: Vec::new(),
             free_flights: Vec::new(),
             agenda: VecDeque::new(),
+            fluid: Fluid::default(),
             actions: Vec::new(),
             sides: None,
             banned: BTreeSet::new(),
@@ -203,6 +208,7 @@ impl<P: Protocol> Network<P> {
             Due::Room { link, epoch } => self.on_room(link, epoch),
             Due::Arrives { flight } => self.on_arrival(flight),
             Due::Delivered { flight } => self.on_whole(flight),
+            Due::Flow { version } => self.on_flow_end(version),
             Due::Work { node, incarnation, id } => self.on_work(node, incarnation, id),
             Due::Action { index } => {
                 if let Some(action) = self.actions[index as usize].take() {

@@ -51,13 +51,20 @@ impl<P: Protocol> Network<P> {
         node.down_free_at = served_at;
         let tail = if self.model.payload_only { 0 } else { PACKET_BYTES.min(flight.bytes) };
         let last_at = flight.last_packet_at + transfer_time(tail.into(), node.down_bps);
+        self.land(place, served_at.max(last_at));
+    }
+
+    /// All of a slice has come at `at`; it is the node's once all before it and all that was lost
+    /// of it have come too.
+    pub(super) fn land(&mut self, place: u32, at: Nanos) {
+        let Some(flight) = &self.flights[place as usize] else { return };
+        let link_id = flight.link;
         let (bytes, sent_at, rounds) = (flight.bytes.into(), flight.sent_at, flight.lost_rounds);
         let has_frame = flight.frame.is_some();
-
         let round_trip = self.round_trip(link_id);
         let back = self.links[self.links[link_id as usize].reverse as usize].latency;
         let link = &mut self.links[link_id as usize];
-        let whole_at = served_at.max(last_at).max(link.whole_at) + rounds * round_trip;
+        let whole_at = at.max(link.whole_at) + rounds * round_trip;
         link.whole_at = whole_at;
         let halves = rounds > 0 && self.model.loss.is_some_and(|loss| loss.congestion_control);
         let at = whole_at + back;

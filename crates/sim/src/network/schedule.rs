@@ -23,6 +23,8 @@ pub(crate) enum Due {
     Arrives { flight: u32 },
     /// The receiver has a whole frame.
     Delivered { flight: u32 },
+    /// A fluid flow ends, if shares have not changed since.
+    Flow { version: u64 },
     /// A node has done some work.
     Work { node: NodeId, incarnation: u32, id: u64 },
     /// Something from outside: an action by its place.

@@ -6,7 +6,7 @@ use super::{
     Network,
     calls::Task,
     link::Slice,
-    model::SEGMENT_BYTES,
+    model::{SEGMENT_BYTES, Sharing},
     nanos,
     node::transfer_time,
     receive::Flight,
@@ -16,11 +16,11 @@ use crate::protocol::{Lane, NodeId, Outgoing, Protocol};
 
 /// What became of the packets of a slice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Lost {
+pub(super) struct Lost {
     /// How many had to be sent again, in all.
-    packets: u64,
+    pub(super) packets: u64,
     /// How often some of them were.
-    rounds: u64,
+    pub(super) rounds: u64,
 }
 
 impl<P: Protocol> Network<P> {
@@ -55,9 +55,15 @@ impl<P: Protocol> Network<P> {
     }
 
     /// Puts a link with something to send into the line for the uplink.
-    fn take_turn(&mut self, link: LinkId) {
+    pub(super) fn take_turn(&mut self, link: LinkId) {
         let entry = &mut self.links[link as usize];
         if entry.in_turn || entry.blocked {
+            return;
+        }
+        if self.model.sharing == Sharing::Fluid {
+            if let Some(slice) = self.next_slice(link) {
+                self.start_flow(link, slice);
+            }
             return;
         }
         entry.in_turn = true;
@@ -194,7 +200,7 @@ impl<P: Protocol> Network<P> {
         }
     }
 
-    fn draw_jitter(&mut self, latency: Nanos) -> Nanos {
+    pub(super) fn draw_jitter(&mut self, latency: Nanos) -> Nanos {
         if self.model.jitter <= 0.0 {
             return 0;
         }
@@ -203,7 +209,7 @@ impl<P: Protocol> Network<P> {
     }
 
     /// Draws which packets of `bytes` are lost, and of those sent again, until all have come.
-    fn lose(&mut self, bytes: u32) -> Lost {
+    pub(super) fn lose(&mut self, bytes: u32) -> Lost {
         let Some(loss) = self.model.loss.filter(|loss| loss.share > 0.0) else {
             return Lost::default();
         };

@@ -358,3 +358,44 @@ fn equal_seeds_give_equal_hashes_and_others_do_not() {
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));
 }
+
+#[test]
+fn the_fluid_model_agrees_with_frames_where_flows_are_long() {
+    let script: Vec<_> = (0..6)
+        .flat_map(|from| (0..6).map(move |to| (from, to)))
+        .filter(|(from, to)| from != to)
+        .flat_map(|(from, to)| [(from, to, Lane::Data, 100_000); 5])
+        .collect();
+    let mut nodes = vec![NodeSpec::symmetric(10); 6];
+    nodes[0] = NodeSpec::symmetric(40);
+    let end = |sharing| {
+        let model = LinkModel { sharing, ..LinkModel::plain() };
+        let (mut network, log) = line_of(nodes.clone(), model, &script, 1);
+        network.run_until(100 * SECOND);
+        assert_eq!(log.borrow().len(), script.len());
+        arrivals(&network, &log).last().map_or(0.0, |&(at, ..)| at)
+    };
+    let (frames, fluid) = (end(Sharing::Frames), end(Sharing::Fluid));
+    // 2.5 MB through 10 Mbit/s take 2 s.
+    assert!(fluid > 2000.0 && (frames - fluid).abs() < 0.1 * fluid, "{frames} {fluid}");
+}
+
+#[test]
+fn fluid_flows_share_an_uplink_at_the_same_time() {
+    let script = [1, 2].map(|to| (0, to, Lane::Data, 10_000));
+    let model = LinkModel { sharing: Sharing::Fluid, ..LinkModel::plain() };
+    let (mut network, log) = line(3, model, &script);
+    network.run_until(SECOND);
+    let times: Vec<f64> = arrivals(&network, &log).iter().map(|&(at, ..)| at).collect();
+    assert_eq!(times, [30.0, 30.0]);
+}
+
+#[test]
+fn a_fluid_flow_ends_with_its_connection_and_the_others_have_its_share() {
+    let script = [1, 2].map(|to| (0, to, Lane::Data, 10_000));
+    let model = LinkModel { sharing: Sharing::Fluid, ..LinkModel::plain() };
+    let (mut network, log) = line(3, model, &script);
+    network.at(Duration::from_millis(10), Action::Cut(0, 2));
+    network.run_until(SECOND);
+    assert_eq!(arrivals(&network, &log), [(25.0, 1, 0, 10_000)]);
+}
