@@ -127,7 +127,7 @@ impl<P: Protocol> Network<P> {
         place.timer_at = Nanos::MAX;
         let due = place.protocol.as_ref().and_then(Protocol::poll_timeout);
         if due.is_some_and(|at| at <= instant) {
-            self.call(node, |protocol, now| protocol.handle_timeout(now));
+            self.call(node, P::handle_timeout);
         } else {
             self.set_timer(node);
         }
