@@ -11,13 +11,13 @@ const SHARE: f64 = 0.99;
 /// each of `publishers` publishes `message_bytes` at once. It does not depend on any protocol, its
 /// fragments or its mesh. The larger of
 ///
-/// * the 99th percentile over nodes of max(S/u_src, S/d_i) + l_i: the publisher must send the
-///   message once, the node must take it, and the last byte travels; l_i is the latency of the
+/// * the 99th percentile over nodes of `max(S/u_src, S/d_i) + l_i`: the publisher must send the
+///   message once, the node must take it, and the last byte travels; `l_i` is the latency of the
 ///   fastest path from the publisher, whoever relays;
-/// * the smallest T with u_src·T + Σ u_i·max(0, T − l_i) ≥ 0.99·(N − 1)·S: what 99 % take, somebody
+/// * the smallest T with `u_src·T + Σ u_i·max(0, T − l_i) ≥ 0.99·(N − 1)·S`: what 99 % take, somebody
 ///   sends, and nobody sends before something came.
 ///
-/// With several publishers l_i counts from the nearest of them, and all their uplinks from the start.
+/// With several publishers `l_i` counts from the nearest of them, and all their uplinks from the start.
 pub fn bound(topology: &Topology, publishers: &[NodeId], message_bytes: u64) -> Duration {
     let size = message_bytes as f64;
     let mut ends = Vec::new();
@@ -45,7 +45,7 @@ fn time_to_send(mut uplinks: Vec<(Duration, f64)>, needed: f64) -> Duration {
     uplinks.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let (mut rate, mut sent, mut now) = (0.0, 0.0, Duration::ZERO);
     for (latency, uplink) in uplinks {
-        let more = rate * (latency - now).as_secs_f64();
+        let more = rate * latency.saturating_sub(now).as_secs_f64();
         if rate > 0.0 && sent + more >= needed {
             break;
         }
@@ -127,14 +127,14 @@ impl Uniform {
 /// that holds it sends it again every round, and what was sent counts one round and λ later.
 struct Holders {
     lambda: f64,
-    holders: f64,
+    count: f64,
     /// When sends of some nodes arrive next, and of how many.
     arrivals: Vec<(f64, f64)>,
 }
 
 impl Holders {
     fn new(lambda: f64) -> Self {
-        Self { lambda, holders: 1.0, arrivals: vec![(1.0 + lambda, 1.0)] }
+        Self { lambda, count: 1.0, arrivals: vec![(1.0 + lambda, 1.0)] }
     }
 
     /// Returns the next time at which there are more, and how many there are then.
@@ -147,7 +147,7 @@ impl Holders {
                 *arrival += 1.0;
             }
         }
-        self.holders += new;
+        self.count += new;
         self.arrivals.push((at + 1.0 + self.lambda, new));
         // What arrives at the same moments is one entry, or there would be as many as steps.
         self.arrivals.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -158,7 +158,7 @@ impl Holders {
             }
             same
         });
-        (at, self.holders)
+        (at, self.count)
     }
 }
 

@@ -150,7 +150,7 @@ impl Coded {
     }
 
     /// Looks at a data frame that leaves; returns it with what is in it and its length on the wire.
-    fn weigh(&mut self, peer: NodeId, frame: gossip::wire::Frame) -> Outgoing<CodedFrame> {
+    fn weigh(&mut self, peer: NodeId, frame: &gossip::wire::Frame) -> Outgoing<CodedFrame> {
         let scale = u64::from(self.scale);
         let payload = frame.body.len() as u64 * scale;
         let mut bytes = frame.head.len() as u64 + payload;
@@ -237,7 +237,7 @@ impl Protocol for Coded {
         match lane {
             Lane::Data => {
                 let frame = self.state.next_data(now, peer)?;
-                Some(self.weigh(peer, frame))
+                Some(self.weigh(peer, &frame))
             }
             Lane::Control => {
                 let frame = self.state.next_control(now, peer)?;

@@ -31,7 +31,7 @@ pub struct Outgoing<F> {
 }
 
 /// What a node does to the world beside its frames.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// [`Protocol::next_frame`] may have a frame for the peer, until that returns `None`.
     Ready(NodeId, Lane),

@@ -33,6 +33,10 @@ impl<P: Protocol> Network<P> {
                 Task::Ban { by, of } => self.ban(by, of),
             }
         }
+        while let Some(node) = self.called.pop() {
+            self.nodes[node as usize].called = false;
+            self.set_timer(node);
+        }
     }
 
     /// Calls a node, if it is there, and takes everything that it wants.
@@ -54,7 +58,10 @@ impl<P: Protocol> Network<P> {
             let Some(event) = protocol.poll_event() else { break };
             self.apply(node, event);
         }
-        self.set_timer(node);
+        // A node looks at all of its peers to say when it wants to be called: it is asked once.
+        if !std::mem::replace(&mut self.nodes[node as usize].called, true) {
+            self.called.push(node);
+        }
     }
 
     fn apply(&mut self, node: NodeId, event: Event) {
@@ -120,7 +127,7 @@ impl<P: Protocol> Network<P> {
         place.timer_at = Nanos::MAX;
         let due = place.protocol.as_ref().and_then(Protocol::poll_timeout);
         if due.is_some_and(|at| at <= instant) {
-            self.call(node, |protocol, now| protocol.handle_timeout(now));
+            self.call(node, P::handle_timeout);
         } else {
             self.set_timer(node);
         }

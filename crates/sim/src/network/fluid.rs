@@ -176,16 +176,16 @@ fn max_min_shares(nodes: &[NodeSpec], flows: &[(NodeId, NodeId)]) -> Vec<f64> {
     let mut shares = vec![0.0; flows.len()];
     let mut growing: Vec<usize> = (0..flows.len()).collect();
     while !growing.is_empty() {
-        let shared = (0..rest.len()).filter(|&link| open[link] > 0);
-        let full = shared.map(|link| (rest[link] / f64::from(open[link]), link));
+        let links = (0..rest.len()).filter(|&link| open[link] > 0);
+        let full = links.map(|link| (rest[link] / f64::from(open[link]), link));
         let Some((share, full)) = full.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
         growing.retain(|&flow| {
-            let links = ends(&flows[flow]);
-            if !links.contains(&full) {
+            let ends = ends(&flows[flow]);
+            if !ends.contains(&full) {
                 return true;
             }
             shares[flow] = share;
-            for link in links {
+            for link in ends {
                 rest[link] = (rest[link] - share).max(0.0);
                 open[link] -= 1;
             }

@@ -13,6 +13,7 @@ use crate::protocol::{Lane, NodeId, Outgoing};
 const WRITER_FRAMES: usize = 2;
 
 /// One direction of a connection.
+#[expect(clippy::struct_excessive_bools, reason = "facts independent of each other")]
 pub(super) struct Link<F> {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
@@ -113,7 +114,7 @@ impl<F> Link<F> {
             return None;
         }
         let bounded = model.queue_bytes.is_some();
-        if self.ready[Lane::Control as usize] && !(bounded && !self.control.is_empty()) {
+        if self.ready[Lane::Control as usize] && (!bounded || self.control.is_empty()) {
             return Some(Lane::Control);
         }
         let begun = self.current.as_ref().is_some_and(|begun| begun.lane == Lane::Data);
@@ -142,16 +143,15 @@ impl<F> Link<F> {
 
     /// Takes what leaves next.
     pub(super) fn take_slice(&mut self, slice_bytes: u32) -> Option<Slice<F>> {
-        let mut begun = match self.current.take() {
-            Some(begun) => begun,
-            None => {
-                let (lane, outgoing) = match self.control.pop_front() {
-                    Some(outgoing) => (Lane::Control, outgoing),
-                    None => (Lane::Data, self.data.pop_front()?),
-                };
-                let rest = outgoing.bytes;
-                Begun { lane, outgoing, rest }
-            }
+        let mut begun = if let Some(begun) = self.current.take() {
+            begun
+        } else {
+            let (lane, outgoing) = match self.control.pop_front() {
+                Some(outgoing) => (Lane::Control, outgoing),
+                None => (Lane::Data, self.data.pop_front()?),
+            };
+            let rest = outgoing.bytes;
+            Begun { lane, outgoing, rest }
         };
         let bytes = begun.rest.min(slice_bytes);
         self.sends_data = begun.lane == Lane::Data;

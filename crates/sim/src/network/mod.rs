@@ -83,6 +83,8 @@ pub struct Network<P: Protocol> {
     flights: Vec<Option<Flight<P::Frame>>>,
     free_flights: Vec<u32>,
     agenda: VecDeque<Task>,
+    /// Nodes to be asked when they want to be called next.
+    called: Vec<NodeId>,
     /// Used where links are shared fairly.
     fluid: Fluid<P::Frame>,
     actions: Vec<Option<Action>>,
@@ -111,6 +113,7 @@ impl<P: Protocol> Network<P> {
             flights: Vec::new(),
             free_flights: Vec::new(),
             agenda: VecDeque::new(),
+            called: Vec::new(),
             fluid: Fluid::default(),
             actions: Vec::new(),
             sides: None,

@@ -62,6 +62,8 @@ pub(super) struct Node<P> {
     pub(super) down_free_at: Nanos,
     /// When the node is to be called, as scheduled.
     pub(super) timer_at: Nanos,
+    /// It was called since it was last asked when it wants to be.
+    pub(super) called: bool,
     /// When its core is done with the work given out.
     pub(super) core_free_at: Nanos,
     /// It receives and never sends data.
@@ -82,6 +84,7 @@ impl<P> Node<P> {
             sending: None,
             down_free_at: 0,
             timer_at: Nanos::MAX,
+            called: false,
             core_free_at: 0,
             drops: false,
             usage: Usage::default(),

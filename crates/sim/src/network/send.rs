@@ -210,13 +210,13 @@ impl<P: Protocol> Network<P> {
 
     /// Draws which packets of `bytes` are lost, and of those sent again, until all have come.
     pub(super) fn lose(&mut self, bytes: u32) -> Lost {
-        let Some(loss) = self.model.loss.filter(|loss| loss.share > 0.0) else {
+        let Some(model) = self.model.loss.filter(|loss| loss.share > 0.0) else {
             return Lost::default();
         };
         let mut lost = Lost::default();
         let mut missing = bytes.div_ceil(SEGMENT_BYTES);
         while missing > 0 && lost.rounds < 16 {
-            missing = losses(missing, loss.share, &mut self.rng);
+            missing = losses(missing, model.share, &mut self.rng);
             lost.packets += u64::from(missing);
             lost.rounds += u64::from(missing > 0);
         }

@@ -229,7 +229,7 @@ fn congestion_control_makes_losses_cost_rate_and_not_only_delay() {
     let end = |congestion_control| {
         let loss = Some(Loss { share: 0.01, congestion_control });
         let slow_start = Some(SlowStart::default());
-        let model = LinkModel { loss, slow_start, ..LinkModel::plain() };
+        let model = LinkModel { slow_start, loss, ..LinkModel::plain() };
         let (mut network, log) = line_of(vec![NodeSpec::symmetric(100); 2], model, &script, 1);
         network.run_until(100 * SECOND);
         assert_eq!(log.borrow().len(), 300);

@@ -16,7 +16,7 @@ const IDLE: Nanos = 1_000_000_000;
 pub(super) struct Window {
     settings: Option<SlowStart>,
     in_flight: u64,
-    window: f64,
+    open: f64,
     /// Below, the window doubles per round trip; above, it grows by a segment.
     threshold: f64,
     acknowledgements: VecDeque<Acknowledgement>,
@@ -41,11 +41,11 @@ pub(super) struct Acknowledgement {
 
 impl Window {
     pub(super) fn new(settings: Option<SlowStart>, now: Nanos) -> Self {
-        let window = settings.map_or(f64::INFINITY, |settings| settings.initial_bytes.into());
+        let open = settings.map_or(f64::INFINITY, |settings| settings.initial_bytes.into());
         Self {
             settings,
             in_flight: 0,
-            window,
+            open,
             threshold: f64::INFINITY,
             acknowledgements: VecDeque::new(),
             last_sent: now,
@@ -60,17 +60,17 @@ impl Window {
         self.take_acknowledgements(now);
         let Some(settings) = self.settings else { return true };
         if settings.idle_restart && self.in_flight == 0 && now >= self.last_sent + IDLE {
-            self.threshold = self.threshold.max(self.window * 0.75);
-            self.window = self.window.min(settings.initial_bytes.into());
+            self.threshold = self.threshold.max(self.open * 0.75);
+            self.open = self.open.min(settings.initial_bytes.into());
         }
-        self.in_flight == 0 || (self.in_flight + bytes / 2) as f64 <= self.window
+        self.in_flight == 0 || (self.in_flight + bytes / 2) as f64 <= self.open
     }
 
     /// `bytes` leave.
     pub(super) fn on_sent(&mut self, now: Nanos, bytes: u64) {
         self.in_flight += bytes;
         self.last_sent = now;
-        if self.in_flight as f64 * 2.0 >= self.window {
+        if self.in_flight as f64 * 2.0 >= self.open {
             self.used_at = now;
         }
     }
@@ -97,17 +97,14 @@ impl Window {
             if back.halves {
                 if back.at >= self.recovers_until {
                     self.recovers_until = back.at + back.round_trip;
-                    self.window = (self.window / 2.0).max(2.0 * segment);
-                    self.threshold = self.window;
+                    self.open = (self.open / 2.0).max(2.0 * segment);
+                    self.threshold = self.open;
                 }
             } else if self.used_at >= back.sent_at {
                 let bytes = back.bytes as f64;
-                self.window += if self.window < self.threshold {
-                    bytes
-                } else {
-                    segment * bytes / self.window
-                };
-                self.window = self.window.min(settings.max_bytes.into());
+                self.open +=
+                    if self.open < self.threshold { bytes } else { segment * bytes / self.open };
+                self.open = self.open.min(settings.max_bytes.into());
             }
         }
     }

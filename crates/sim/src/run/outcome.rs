@@ -108,7 +108,7 @@ impl RunOutcome {
         let delivered = if times.is_empty() { 1.0 } else { delivered as f64 / times.len() as f64 };
         let mut at = |share| {
             let time = percentile(&mut times, share)?;
-            (time != Duration::MAX).then(|| time.as_secs_f64() * 1000.0)
+            (time != Duration::MAX).then_some(time.as_secs_f64() * 1000.0)
         };
         let mut received = self.relays(|_, node| Some(node.usage.received()));
         let slow = |name: NodeId| self.topology.nodes[name as usize].up_bps == 50 * MBIT;

@@ -43,7 +43,7 @@ impl Latency {
                 word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
                 word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
                 let share = ((word ^ (word >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-                *low + (*high - *low).mul_f64(share)
+                *low + high.saturating_sub(*low).mul_f64(share)
             }
         }
     }

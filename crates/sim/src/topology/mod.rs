@@ -10,7 +10,7 @@ use crate::protocol::NodeId;
 pub use graph::{is_connected, reachable};
 pub use latency::Latency;
 pub use regions::Region;
-pub use spec::{TopologyError, TopologySpec};
+pub use spec::{ROUNDS_MESSAGE_BYTES, TopologyError, TopologySpec};
 
 /// Bits per second of a Mbit/s.
 pub const MBIT: u64 = 1_000_000;

@@ -17,6 +17,9 @@ use crate::protocol::NodeId;
 /// How many others a node dials, if nothing else is said: about 30 connections.
 const DIALS: usize = 15;
 
+/// The message of the rounds: 80 chunks, each a whole frame of 16 KiB.
+pub const ROUNDS_MESSAGE_BYTES: u64 = 80 * (16 << 10);
+
 /// A kind of network. With a seed it is a [`Topology`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -113,6 +116,15 @@ impl TopologySpec {
             | Self::Lab { nodes, .. }
             | Self::Lan { nodes } => nodes,
         }
+    }
+
+    /// Returns the network of Nashatyrev's rounds: 1000 nodes all alike, in which a message of
+    /// [`ROUNDS_MESSAGE_BYTES`] takes a second to send, so that a second is the unit of times, and of
+    /// `latency`. To be run with [`crate::network::LinkModel::rounds`], 80 fragments and 40 data
+    /// peers, of which every node has enough to choose from.
+    pub fn rounds(latency: f64) -> Self {
+        let mbps = ROUNDS_MESSAGE_BYTES as f64 * 8.0 / MBIT as f64;
+        Self::Uniform { nodes: 1000, mbps, latency_ms: latency * 1000.0, dials: 30 }
     }
 
     /// Returns the network of `seed`.
@@ -236,7 +248,8 @@ mod tests {
         assert_eq!(topology.nodes_at(1024 * MBIT).len(), 200);
         assert_eq!(topology.nodes_at(50 * MBIT).len(), 800);
         let Latency::Regions { of, .. } = &topology.latency else { panic!("regions") };
-        let in_europe = of.iter().filter(|&&of| of == 1).count();
+        let europe = |of: &&u8| matches!(of, 1);
+        let in_europe = of.iter().filter(europe).count();
         assert!((450..=550).contains(&in_europe), "{in_europe}");
         assert!(is_connected(1000, &topology.dials));
         let asymmetric = ethereum(true).build(1).expect("a network");
@@ -264,6 +277,14 @@ mod tests {
             assert_eq!(topology.len(), kind.nodes());
             assert!(is_connected(topology.len(), &topology.dials), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_message_of_the_rounds_takes_a_second_to_send() {
+        let topology = TopologySpec::rounds(0.5).build(1).expect("a network");
+        assert_eq!(topology.nodes[0].up_bps, ROUNDS_MESSAGE_BYTES * 8);
+        assert_eq!(topology.latency.between(0, 1), Duration::from_millis(500));
+        assert!(topology.is_uniform());
     }
 
     #[test]

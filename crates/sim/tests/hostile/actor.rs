@@ -114,7 +114,7 @@ impl Actor {
                 start.publisher_index = Some(self.rng.random_range(0..8));
             }
             Mischief::WrongGeneration => {
-                frame.piece.as_mut().filter(|_| change)?.generation.index = 1
+                frame.piece.as_mut().filter(|_| change)?.generation.index = 1;
             }
             Mischief::BadSignature => {
                 let header = frame.header.as_mut()?;
