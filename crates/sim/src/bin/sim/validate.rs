@@ -9,8 +9,8 @@ use crate::{
     builtin::{BUILTIN, load},
     output::{Results, print},
     report::{line, number, table},
-    runner::{Group, run_all},
-    summary::median,
+    runner::{Done, Group, run_all},
+    summary::{infinite, median},
 };
 
 /// As far as the model may be from what was measured.
@@ -129,28 +129,25 @@ fn print_lab(groups: &[Group], seeds: u64) -> Result<bool> {
     line(
         &mut text,
         &format!(
-            "Real: libp2p-gossipsub 0.50.1 over shaped links, five messages. Model: {seeds} seeds of \
-         five messages, all together; what must agree is without brackets."
+            "Real: libp2p-gossipsub 0.50.1 over shaped links, a run of five messages. Model: the \
+             median of {seeds} such runs; what must agree is without brackets."
         ),
     );
     print(&text)?;
     Ok(agrees)
 }
 
-/// Returns p50 and p99 over S/R, and bytes received per byte, of all messages and seeds together.
+/// Returns p50 and p99 over S/R, and bytes received per byte: of a run as one was measured, the median
+/// of the seeds.
 fn modelled(group: &Group) -> [f64; 3] {
-    let mut times: Vec<f64> =
-        group.runs.iter().flat_map(|run| run.times_ms.iter().copied()).collect();
-    times.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| {
-        let rank = (share * times.len() as f64).ceil() as usize;
-        times.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-    };
     let mbps = group.scenario.publisher_mbps as f64;
     let unit_ms = group.scenario.message_bytes as f64 * 8.0 / (mbps * 1000.0);
-    let received = group.runs.iter().map(|run| run.kinds.values().iter().sum::<f64>());
-    let received = received.sum::<f64>() / group.runs.len().max(1) as f64;
-    [at(0.5) / unit_ms, at(0.99) / unit_ms, received]
+    let mid = |value: fn(&Done) -> f64| median(group.runs.iter().map(value));
+    [
+        mid(|run| infinite(run.record.p50_ms)) / unit_ms,
+        mid(|run| infinite(run.record.p99_ms)) / unit_ms,
+        mid(|run| run.kinds.values().iter().sum()),
+    ]
 }
 
 fn print_vac(groups: &[Group]) -> Result<()> {
