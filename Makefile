@@ -1,12 +1,13 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check clean generate-identity go-client down page-test images docker-test dist kubernetes ci test-docker test-scripts validate
+.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check sim sim-full sim-validate clean generate-identity go-client down page-test images docker-test dist kubernetes ci test-docker test-scripts validate
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
 PROFILE ?= release
 # Where cargo puts them.
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))
+BUILT_RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 BUILT_DEV = $(or $(CARGO_TARGET_DIR),target)/debug
 MUMP2P ?= $(BUILT)/mump2p
 
@@ -228,6 +229,18 @@ bench-coding: ## Time the coding beside other libraries; writes docs/benchmarks.
 bench-coding-check: ## Format check and lints of the coding benchmark, a workspace of its own
 	$(CARGO) fmt --manifest-path testing/bench-coding/Cargo.toml --check
 	$(CARGO) clippy --manifest-path testing/bench-coding/Cargo.toml --all-targets --quiet -- -D warnings
+
+sim: ## Simulate the scenarios up to 1 MiB, all protocols; results with json=FILE, plots with plots=DIR
+	@$(CARGO) build --release --package sim --quiet
+	@$(BUILT_RELEASE)/sim suite $(if $(json),--json '$(json)') $(if $(plots),--plots '$(plots)') $(ARGS)
+
+sim-full: ## The same with messages up to 10 MiB, up to 5,000 nodes, and Vac's scenario
+	@$(CARGO) build --release --package sim --quiet
+	@$(BUILT_RELEASE)/sim suite --full $(if $(json),--json '$(json)') $(if $(plots),--plots '$(plots)') $(ARGS)
+
+sim-validate: ## Print how far the simulated GossipSub agrees with real nodes
+	@$(CARGO) build --release --package sim --quiet
+	@$(BUILT_RELEASE)/sim validate $(if $(json),--json '$(json)') $(ARGS)
 
 clean: ## Remove what was built
 	@# The lock of a stack in the background is there too: without it nobody could end the stack.
