@@ -2,7 +2,10 @@
 
 mod harness;
 
-use gossip::{Config, Input, Outcome};
+use gossip::{
+    Config, Input, Outcome,
+    wire::{DataFrame, Piece},
+};
 use harness::{
     payload,
     puppet::{Crafted, Stage},
@@ -83,4 +86,36 @@ fn a_message_that_is_dropped_takes_its_waiting_job_along() {
     stage.finish_job(None);
     assert_eq!(stage.jobs.len(), 0, "nobody waits for the second");
     assert_eq!(stage.state.stats().jobs_orphaned, 1);
+}
+
+#[test]
+fn a_shard_that_began_before_a_failed_decode_and_goes_on_after_it_convicts_nobody() {
+    let mut stage = Stage::new(Config { job_threshold_bytes: 0, ..Config::default() }, &[1, 2]);
+    stage.holds_jobs = true;
+    let message = Crafted::new(9, 1, payload(1, 4000));
+    let [first, second] = in_two_pieces(message.frame(0));
+    stage.data(2, first);
+    bring(&mut stage, &message);
+    stage.finish_job(Some(Outcome::Polluted));
+    assert_eq!(stage.state.stats().decodes_failed, 1);
+    // One that began while the decode was out goes on after it, too.
+    stage.data(2, second.clone());
+    assert_eq!(stage.faults, [], "the peer did what it should");
+    stage.data(2, message.frame(0));
+    bring(&mut stage, &message);
+    stage.finish_job(None);
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.faults, []);
+}
+
+/// Cuts the shard of a frame.
+fn in_two_pieces(frame: DataFrame) -> [DataFrame; 2] {
+    let whole = frame.piece.clone().expect("a shard");
+    let (first, second) = (whole.bytes.slice(..100), whole.bytes.slice(100..));
+    let first = Piece { bytes: first, ..whole.clone() };
+    let second = Piece { offset: 100, start: None, bytes: second, ..whole };
+    [
+        DataFrame { piece: Some(first), ..frame },
+        DataFrame { piece: Some(second), ..DataFrame::default() },
+    ]
 }

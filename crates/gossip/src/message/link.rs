@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) sending: Option<Sending>,
     /// The shard of which we have got the first pieces.
     pub(crate) receiving: Option<Receiving>,
+    /// What is on the way of shards begun before the message started over is passed over.
+    pub(crate) skips: bool,
 }
 
 /// A shard on its way out.
@@ -139,6 +141,7 @@ impl Link {
             return Err(PieceError::TooLong);
         }
         if let Some(start) = start {
+            self.skips = false;
             if bytes.len() == fragment_bytes {
                 self.receiving = None;
                 return Ok(Some((start, bytes)));
@@ -146,6 +149,9 @@ impl Link {
             let mut buffer = BytesMut::with_capacity(fragment_bytes);
             buffer.extend_from_slice(&bytes);
             self.receiving = Some(Receiving { start, bytes: buffer });
+            return Ok(None);
+        }
+        if self.skips {
             return Ok(None);
         }
         let receiving = self.receiving.as_mut().ok_or(PieceError::Gap)?;

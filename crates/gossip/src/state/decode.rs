@@ -172,6 +172,7 @@ impl<P: PeerName> State<P> {
             link.stop();
             link.known.clear();
             link.receiving = None;
+            link.skips = true;
         }
     }
 

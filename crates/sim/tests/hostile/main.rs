@@ -11,7 +11,7 @@ use std::{
 
 use actor::{Actor, Mischief};
 use bytes::Bytes;
-use gossip::{Config, Fault, message_id};
+use gossip::{Config, message_id};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 use sim::{
@@ -171,7 +171,7 @@ impl Case {
             let Some(judge) = self.network.protocol(conviction.by).map(Actor::node) else {
                 continue;
             };
-            let innocent = by_honest && of_honest && !is_known(judge, conviction.of);
+            let innocent = by_honest && of_honest;
             assert!(!innocent, "{conviction:?}: {:?}{}", judge.faults(), self.replay());
         }
         self.convictions = self.network.convictions().len();
@@ -211,16 +211,6 @@ impl Case {
         let seed = self.seed;
         format!("; replay with SIM_SEED={seed} cargo test -p sim --test hostile")
     }
-}
-
-/// A fault of the documented profile that this test found, and that is still there: a decode that
-/// fails its check forgets the first pieces of shards that are coming, and blames their next ones.
-fn is_known(judge: &Coded, of: NodeId) -> bool {
-    let gap = |fault: &Fault| {
-        matches!(fault, Fault::BadShard { what: "a piece does not continue the shard", .. })
-    };
-    let latest = judge.faults().iter().rfind(|(peer, _)| *peer == of);
-    judge.stats().decodes_failed > 0 && latest.is_some_and(|(_, fault)| gap(fault))
 }
 
 /// Returns the number in an environment variable.
