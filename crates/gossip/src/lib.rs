@@ -24,6 +24,7 @@
 
 pub mod wire;
 
+mod commitment;
 mod config;
 mod control_queue;
 mod event;
@@ -45,6 +46,7 @@ mod view;
 mod window;
 mod work;
 
+pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentError, Commitments, CommittedList};
 pub use config::{Config, ConfigError, Limits, MeshConfig, Profile};
 pub use event::{
     Delivery, Direction, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,
