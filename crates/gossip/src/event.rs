@@ -171,6 +171,9 @@ pub enum Fault {
         /// Which header.
         header: HeaderHash,
     },
+    /// Something that only another profile has; peers of another profile are not let in.
+    #[error("something that profile {} does not have", crate::Profile::Documented.name())]
+    OtherProfile,
     /// A shard, or a piece of one, that does not fit the header.
     #[error("shard of header {header} does not fit it: {what}")]
     BadShard {

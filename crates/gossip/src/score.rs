@@ -49,6 +49,7 @@ pub(crate) fn demerits(fault: &Fault) -> f64 {
         Fault::BadSignature { .. } | Fault::BadShard { .. } => 100.0,
         Fault::Malformed(_)
         | Fault::UnknownHeader { .. }
+        | Fault::OtherProfile
         | Fault::BadAcknowledgement { .. }
         | Fault::Flood { .. } => 20.0,
         // It may be slow.

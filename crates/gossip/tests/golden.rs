@@ -9,10 +9,11 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use gossip::{
-    GenerationId, Header, HeaderHash, MessageId, PublisherId, SignedHeader, Topic,
+    COMMITMENT_BYTES, Commitment, CommittedList, GenerationId, Header, HeaderHash, MessageId,
+    PublisherId, SignedHeader, Topic,
     wire::{
-        Acknowledgement, Control, DataFrame, News, Piece, RefuseReason, ShardStart, decode_control,
-        encode_control,
+        Acknowledgement, Bitmap, Control, DataFrame, Fragment, News, Piece, RefuseReason,
+        ShardStart, decode_control, encode_control,
     },
 };
 
@@ -160,8 +161,51 @@ fn data_frames_are_the_golden_ones() {
             start: Some(start(Some(0), &[1])),
             bytes: Bytes::from_static(&[0xd0, 0xd1]),
         }),
+        ..DataFrame::default()
     };
     assert_data("data_everything", &everything);
+}
+
+#[test]
+fn data_frames_of_profile_adaptive_are_the_golden_ones() {
+    let list = CommittedList {
+        hashes: (0..40).collect(),
+        path: vec![Commitment([0xe0; COMMITMENT_BYTES]), Commitment([0xe1; COMMITMENT_BYTES])],
+    };
+    let fragment = Fragment {
+        generation: generation([0x44; 32], 2),
+        index: 200,
+        hops: 1,
+        bytes: Bytes::from_static(&[0xf0, 0xf1]),
+    };
+    let frame = DataFrame { fragment: Some(fragment.clone()), ..DataFrame::default() };
+    assert_data("data_fragment", &frame);
+    let header = Header { root: Bytes::from_static(&[0x33; 20]), ..header() };
+    let frame = DataFrame {
+        header: Some(signed(header)),
+        list: Some(list),
+        fragment: Some(fragment),
+        ..DataFrame::default()
+    };
+    assert_data("data_header_list_and_fragment", &frame);
+}
+
+#[test]
+fn control_frames_of_profile_adaptive_are_the_golden_ones() {
+    let fragments: Bitmap = [0, 9, 64, 255].into_iter().collect();
+    let generation = generation([0x66; 32], 1);
+    let frames = [
+        ("probe", Control::Probe(300)),
+        ("echo", Control::Echo(300)),
+        ("data_graft", Control::DataGraft(topic())),
+        ("data_prune", Control::DataPrune { topic: topic(), backoff: Duration::from_mins(1) }),
+        ("feed", Control::Feed { topic: topic(), part: 3, parts: 16 }),
+        ("have", Control::Have { generation, fragments }),
+        ("want", Control::Want { generation, fragments: [7].into_iter().collect() }),
+    ];
+    for (name, entry) in frames {
+        assert_control(&format!("control_{name}"), &[entry]);
+    }
 }
 
 #[test]

@@ -22,18 +22,8 @@ fn stage() -> Stage {
 }
 
 fn refusals(stage: &Stage, peer: u32) -> Vec<RefuseReason> {
-    let refusals = stage.told(peer).into_iter().filter_map(|entry| match entry {
-        Control::Refuse { reason, .. } => Some(reason),
-        Control::Hello
-        | Control::Subscribe(_)
-        | Control::Unsubscribe(_)
-        | Control::Graft(_)
-        | Control::Prune { .. }
-        | Control::IHave { .. }
-        | Control::IWant { .. }
-        | Control::IDontWant(_)
-        | Control::Gone(_)
-        | Control::Acknowledge(_) => None,
+    let refusals = stage.told(peer).into_iter().filter_map(|entry| {
+        if let Control::Refuse { reason, .. } = entry { Some(reason) } else { None }
     });
     refusals.collect()
 }

@@ -262,6 +262,7 @@ fn data(pool: &Pool, stage: &Stage, peer: u32, frame: &Frame) -> DataFrame {
             .map(|(epoch, bytes, waited)| acknowledgement(stage, peer, epoch, bytes, waited)),
         header: frame.header.then(|| message.signed.clone()),
         piece: frame.piece.as_ref().map(|piece| message.piece(piece)),
+        ..DataFrame::default()
     }
 }
 

@@ -15,6 +15,10 @@ pub fn data(bytes: &[u8]) {
         assert!((1..=PIECE_BYTES_MAX).contains(&piece.bytes.len()));
         assert_eq!(piece.start.is_some(), piece.offset == 0);
     }
+    if let Some(fragment) = &frame.fragment {
+        assert!(frame.piece.is_none() && fragment.index < 256);
+        assert!((1..=PIECE_BYTES_MAX).contains(&fragment.bytes.len()));
+    }
     if let Some(signed) = &frame.header {
         assert!((1..=1 << 16).contains(&signed.header.generations()));
     }

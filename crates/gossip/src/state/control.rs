@@ -46,6 +46,13 @@ impl<P: PeerName> State<P> {
             Control::Acknowledge(acknowledgement) => {
                 self.on_acknowledgement(now, peer, acknowledgement);
             }
+            Control::Probe(_)
+            | Control::Echo(_)
+            | Control::DataGraft(_)
+            | Control::DataPrune { .. }
+            | Control::Feed { .. }
+            | Control::Have { .. }
+            | Control::Want { .. } => self.disconnect(peer, Fault::OtherProfile),
         }
     }
 

@@ -251,6 +251,7 @@ impl<P: PeerName> State<P> {
             Fault::BadSignature { .. } | Fault::BadShard { .. } => BAN_LONG,
             Fault::Malformed(_)
             | Fault::UnknownHeader { .. }
+            | Fault::OtherProfile
             | Fault::BadAcknowledgement { .. }
             | Fault::Flood { .. } => BAN_SHORT,
             Fault::ControlBacklog { .. } => Duration::ZERO,

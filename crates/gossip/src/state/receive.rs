@@ -33,6 +33,9 @@ impl<P: PeerName> State<P> {
             Ok(frame) => frame,
             Err(error) => return self.disconnect(peer, Fault::Malformed(error)),
         };
+        if frame.list.is_some() || frame.fragment.is_some() {
+            return self.disconnect(peer, Fault::OtherProfile);
+        }
         if let Some(epoch) = frame.epoch {
             state.receipts.on_epoch(epoch);
             for message in self.messages.iter_mut() {

@@ -177,10 +177,17 @@ impl<P: PeerName> State<P> {
                 }
                 Control::IWant { generation, .. } => meta.iwant.extend(id(&generation.header)),
                 Control::IDontWant(headers) => meta.idontwant.extend(headers.iter().filter_map(id)),
+                Control::Want { generation, .. } => meta.iwant.extend(id(&generation.header)),
                 Control::Hello
                 | Control::Refuse { .. }
                 | Control::Gone(_)
-                | Control::Acknowledge(_) => {}
+                | Control::Acknowledge(_)
+                | Control::Probe(_)
+                | Control::Echo(_)
+                | Control::DataGraft(_)
+                | Control::DataPrune { .. }
+                | Control::Feed { .. }
+                | Control::Have { .. } => {}
             }
         }
         meta

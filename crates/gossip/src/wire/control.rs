@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rlnc::FRAGMENTS_MAX;
 
 use super::{
-    Control, FRAME_BYTES_MAX, News, RefuseReason, WireError, acknowledgement,
-    reader::Reader,
+    Bitmap, Control, FRAME_BYTES_MAX, News, RefuseReason, WireError, acknowledgement,
+    reader::{Reader, in_range},
     writer::{Count, Sink},
 };
-use crate::{HeaderHash, TOPIC_BYTES_MAX, Topic};
+use crate::{GenerationId, HeaderHash, TOPIC_BYTES_MAX, Topic};
 
 /// The most entries of a control frame.
 pub const CONTROL_ENTRIES_MAX: usize = 1024;
@@ -31,6 +32,13 @@ const IDONTWANT: u8 = 8;
 const REFUSE: u8 = 9;
 const GONE: u8 = 10;
 const ACKNOWLEDGE: u8 = 11;
+const PROBE: u8 = 12;
+const ECHO: u8 = 13;
+const DATA_GRAFT: u8 = 14;
+const DATA_PRUNE: u8 = 15;
+const FEED: u8 = 16;
+const HAVE: u8 = 17;
+const WANT: u8 = 18;
 
 /// The longest entries fit into a frame.
 const _: () = assert!(1 + 2 + TOPIC_BYTES_MAX + 2 + IHAVE_NEWS_MAX * 64 <= FRAME_BYTES_MAX);
@@ -150,7 +158,55 @@ fn put_entry(entry: &Control, out: &mut impl Sink) {
             out.put(&[ACKNOWLEDGE]);
             acknowledgement::put(acknowledgement, out);
         }
+        Control::Probe(_)
+        | Control::Echo(_)
+        | Control::DataGraft(_)
+        | Control::DataPrune { .. }
+        | Control::Feed { .. }
+        | Control::Have { .. }
+        | Control::Want { .. } => put_adaptive(entry, out),
     }
+}
+
+/// Appends an entry that only profile `adaptive` has.
+fn put_adaptive(entry: &Control, out: &mut impl Sink) {
+    match entry {
+        Control::Probe(number) => put_tagged_number(PROBE, *number, out),
+        Control::Echo(number) => put_tagged_number(ECHO, *number, out),
+        Control::DataGraft(topic) => put_tagged_topic(DATA_GRAFT, topic, out),
+        Control::DataPrune { topic, backoff } => {
+            put_tagged_topic(DATA_PRUNE, topic, out);
+            out.put_varint(whole_seconds(*backoff));
+        }
+        Control::Feed { topic, part, parts } => {
+            put_tagged_topic(FEED, topic, out);
+            out.put(&[*part, *parts]);
+        }
+        Control::Have { generation, fragments } => put_bitmap(HAVE, generation, fragments, out),
+        Control::Want { generation, fragments } => put_bitmap(WANT, generation, fragments, out),
+        Control::Hello
+        | Control::Subscribe(_)
+        | Control::Unsubscribe(_)
+        | Control::Graft(_)
+        | Control::Prune { .. }
+        | Control::IHave { .. }
+        | Control::IWant { .. }
+        | Control::IDontWant(_)
+        | Control::Refuse { .. }
+        | Control::Gone(_)
+        | Control::Acknowledge(_) => {}
+    }
+}
+
+fn put_tagged_number(tag: u8, number: u32, out: &mut impl Sink) {
+    out.put(&[tag]);
+    out.put_varint(number);
+}
+
+fn put_bitmap(tag: u8, generation: &GenerationId, fragments: &Bitmap, out: &mut impl Sink) {
+    out.put(&[tag]);
+    out.put_generation(generation);
+    fragments.put(out);
 }
 
 fn put_tagged_topic(tag: u8, topic: &Topic, out: &mut impl Sink) {
@@ -185,8 +241,34 @@ fn take_entry(reader: &mut Reader) -> Result<Control, WireError> {
         }
         GONE => Control::Gone(reader.take_header_hash()?),
         ACKNOWLEDGE => Control::Acknowledge(acknowledgement::take(reader)?),
+        PROBE => Control::Probe(reader.take_u32("number of a probe", 0)?),
+        ECHO => Control::Echo(reader.take_u32("number of an echo", 0)?),
+        DATA_GRAFT => Control::DataGraft(reader.take_topic()?),
+        DATA_PRUNE => Control::DataPrune {
+            topic: reader.take_topic()?,
+            backoff: Duration::from_secs(reader.take_u32("backoff seconds", 0)?.into()),
+        },
+        FEED => take_feed(reader)?,
+        HAVE => Control::Have {
+            generation: reader.take_generation()?,
+            fragments: Bitmap::take(reader)?,
+        },
+        WANT => {
+            let generation = reader.take_generation()?;
+            let fragments = Bitmap::take(reader)?;
+            in_range("fragments wanted", fragments.len().into(), 1, FRAGMENTS_MAX.into())?;
+            Control::Want { generation, fragments }
+        }
         tag => return Err(WireError::UnknownTag { what: "the tag of an entry", tag }),
     })
+}
+
+fn take_feed(reader: &mut Reader) -> Result<Control, WireError> {
+    let topic = reader.take_topic()?;
+    let part = reader.take_u8("the part of a feed")?;
+    let parts = reader.take_u8("the parts of a feed")?;
+    in_range("part of a feed", part.into(), 0, u64::from(parts).saturating_sub(1))?;
+    Ok(Control::Feed { topic, part, parts })
 }
 
 fn take_news(reader: &mut Reader) -> Result<Vec<News>, WireError> {

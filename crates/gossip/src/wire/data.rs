@@ -4,12 +4,13 @@ use bytes::Bytes;
 use rlnc::FRAGMENTS_MAX;
 
 use super::{
-    DataFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES_MAX, PIECE_BYTES_MAX, Piece,
-    SIGNATURE_BYTES_MAX, ShardStart, WireError, acknowledgement,
+    DataFrame, FRAME_BYTES_MAX, Fragment, Frame, HEADER_BYTES_MAX, PATH_HASHES_MAX,
+    PIECE_BYTES_MAX, Piece, SIGNATURE_BYTES_MAX, ShardStart, WireError, acknowledgement,
     header::{put_signed_header, take_signed_header},
     reader::{Reader, in_range},
     writer::Sink,
 };
+use crate::{COMMITMENT_BYTES, Commitment, CommittedList};
 
 const EPOCH: u8 = 1;
 const ACKNOWLEDGEMENT: u8 = 1 << 1;
@@ -19,13 +20,17 @@ const PIECE: u8 = 1 << 3;
 const START: u8 = 1 << 4;
 /// The shard has its publisher's index. Only with [`START`].
 const PUBLISHER_INDEX: u8 = 1 << 5;
-const KNOWN: u8 = EPOCH | ACKNOWLEDGEMENT | HEADER | PIECE | START | PUBLISHER_INDEX;
+/// The commitments to the fragments of a generation come before the payload.
+const LIST: u8 = 1 << 6;
+/// The payload is a fragment, and no shard. Not with [`PIECE`].
+const FRAGMENT: u8 = 1 << 7;
 
 /// What the longest frame takes, part by part in their order.
 const LONGEST: usize = 1
     + 5 // epoch
     + (5 + 10 + 5) // acknowledgement
     + (HEADER_BYTES_MAX + 2 + SIGNATURE_BYTES_MAX)
+    + (2 + FRAGMENTS_MAX as usize * COMMITMENT_BYTES + 1 + PATH_HASHES_MAX * COMMITMENT_BYTES)
     + (32 + 3) // generation
     + (3 + 2 + FRAGMENTS_MAX as usize) // shard start; longer than an offset
     + PIECE_BYTES_MAX;
@@ -36,7 +41,7 @@ impl DataFrame {
     ///
     /// A value beyond the bounds of the format encodes into a frame that decoding refuses.
     pub fn encode(self) -> Frame {
-        let Self { epoch, acknowledgement, header, piece } = self;
+        let Self { epoch, acknowledgement, header, list, piece, fragment } = self;
         let start = piece.as_ref().and_then(|piece| piece.start.as_ref());
         let flags = [
             (epoch.is_some(), EPOCH),
@@ -45,6 +50,8 @@ impl DataFrame {
             (piece.is_some(), PIECE),
             (start.is_some(), START),
             (start.is_some_and(|start| start.publisher_index.is_some()), PUBLISHER_INDEX),
+            (list.is_some(), LIST),
+            (fragment.is_some(), FRAGMENT),
         ];
         let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
 
@@ -59,7 +66,15 @@ impl DataFrame {
         if let Some(header) = header {
             put_signed_header(&header, &mut head);
         }
-        let body = piece.map(|piece| put_piece(piece, &mut head)).unwrap_or_default();
+        if let Some(list) = list {
+            put_list(&list, &mut head);
+        }
+        debug_assert!(piece.is_none() || fragment.is_none(), "a frame has one payload");
+        let body = match (piece, fragment) {
+            (Some(piece), _) => put_piece(piece, &mut head),
+            (None, Some(fragment)) => put_fragment(fragment, &mut head),
+            (None, None) => Bytes::new(),
+        };
         Frame { head: head.into(), body }
     }
 
@@ -73,8 +88,10 @@ impl DataFrame {
         let mut reader = Reader::new(frame, FRAME_BYTES_MAX)?;
         let flags = reader.take_u8("the flags")?;
         let has = |flag| flags & flag != 0;
-        let contradiction = (has(START) && !has(PIECE)) || (has(PUBLISHER_INDEX) && !has(START));
-        if flags & !KNOWN != 0 || contradiction {
+        let contradiction = (has(START) && !has(PIECE))
+            || (has(PUBLISHER_INDEX) && !has(START))
+            || (has(PIECE) && has(FRAGMENT));
+        if contradiction {
             return Err(WireError::Flags(flags));
         }
         if flags == 0 {
@@ -84,14 +101,55 @@ impl DataFrame {
         let acknowledgement =
             has(ACKNOWLEDGEMENT).then(|| acknowledgement::take(&mut reader)).transpose()?;
         let header = has(HEADER).then(|| take_signed_header(&mut reader)).transpose()?;
-        let piece = if has(PIECE) {
-            Some(take_piece(reader, has(START), has(PUBLISHER_INDEX))?)
+        let list = has(LIST).then(|| take_list(&mut reader)).transpose()?;
+        let (mut piece, mut fragment) = (None, None);
+        if has(PIECE) {
+            piece = Some(take_piece(reader, has(START), has(PUBLISHER_INDEX))?);
+        } else if has(FRAGMENT) {
+            fragment = Some(take_fragment(reader)?);
         } else {
             reader.finish()?;
-            None
-        };
-        Ok(Self { epoch, acknowledgement, header, piece })
+        }
+        Ok(Self { epoch, acknowledgement, header, list, piece, fragment })
     }
+}
+
+fn put_list(list: &CommittedList, out: &mut impl Sink) {
+    out.put_varint((list.hashes.len() / COMMITMENT_BYTES) as u64);
+    out.put(&list.hashes);
+    out.put_varint(list.path.len() as u64);
+    for hash in &list.path {
+        out.put(&hash.0);
+    }
+}
+
+/// Reads a list. Its bytes are copied: it outlives its frame.
+fn take_list(reader: &mut Reader) -> Result<CommittedList, WireError> {
+    let fragments = reader.take_varint("hashes of a list", 1, FRAGMENTS_MAX.into())? as usize;
+    let hashes = reader.take("the hashes of a list", fragments * COMMITMENT_BYTES)?;
+    let path = reader.take_varint("hashes of a path", 0, PATH_HASHES_MAX as u64)? as usize;
+    let path = (0..path)
+        .map(|_| reader.take_array("the hashes of a path").map(Commitment))
+        .collect::<Result<_, _>>()?;
+    Ok(CommittedList { hashes: Bytes::copy_from_slice(&hashes), path })
+}
+
+/// Appends everything of `fragment` but its bytes, which it returns.
+fn put_fragment(fragment: Fragment, out: &mut impl Sink) -> Bytes {
+    let Fragment { generation, index, hops, bytes } = fragment;
+    out.put_generation(&generation);
+    out.put_varint(index);
+    out.put(&[hops]);
+    bytes
+}
+
+fn take_fragment(mut reader: Reader) -> Result<Fragment, WireError> {
+    let generation = reader.take_generation()?;
+    let index_max = u64::from(FRAGMENTS_MAX) - 1;
+    let index = reader.take_varint("index of a fragment", 0, index_max)? as u16;
+    let hops = reader.take_u8("the hops of a fragment")?;
+    in_range("fragment bytes", reader.remaining() as u64, 1, PIECE_BYTES_MAX as u64)?;
+    Ok(Fragment { generation, index, hops, bytes: reader.into_rest() })
 }
 
 /// Appends everything of `piece` but its bytes, which it returns.

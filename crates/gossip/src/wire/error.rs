@@ -63,6 +63,9 @@ pub enum WireError {
     /// A publisher id is none.
     #[error(transparent)]
     Publisher(#[from] PublisherIdError),
+    /// A bitmap is longer than its highest fragment needs.
+    #[error("a bitmap ends with a byte that is zero; such bytes are left out")]
+    BitmapPadding,
     /// The root of the commitments has a length that no root has.
     #[error("the root has {bytes} bytes; 0 or 20 are allowed")]
     RootLength {

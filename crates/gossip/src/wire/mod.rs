@@ -5,6 +5,7 @@
 //! the frame instead of copying it.
 
 mod acknowledgement;
+mod bitmap;
 mod control;
 mod data;
 mod error;
@@ -14,14 +15,17 @@ mod varint;
 mod writer;
 
 #[cfg(test)]
+mod adaptive_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{GenerationId, HeaderHash, MessageId, SignedHeader, Topic};
+use crate::{CommittedList, GenerationId, HeaderHash, MessageId, SignedHeader, Topic};
 
+pub use bitmap::Bitmap;
 pub use control::{
     CONTROL_ENTRIES_MAX, ControlWriter, IDONTWANT_HEADERS_MAX, IHAVE_NEWS_MAX, decode_control,
     encode_control,
@@ -45,6 +49,9 @@ pub const HEADER_BYTES_MAX: usize = 2 << 10;
 
 /// The longest signature: 64 bytes for Ed25519, at most 72 for secp256k1 in DER.
 pub const SIGNATURE_BYTES_MAX: usize = 128;
+
+/// The longest path from a list to the root: as many levels as [`GENERATIONS_MAX`] leaves have.
+pub const PATH_HASHES_MAX: usize = GENERATIONS_MAX.next_power_of_two().ilog2() as usize;
 
 /// A frame to be written: `head`, then `body`. Two parts so that payload is not copied into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,8 +88,26 @@ pub struct DataFrame {
     pub acknowledgement: Option<Acknowledgement>,
     /// The header of the shard that follows, where the peer is not known to have it.
     pub header: Option<SignedHeader>,
-    /// A shard or a piece of one.
+    /// The commitments to the fragments of the generation that follows, where the peer is not known
+    /// to have them.
+    pub list: Option<CommittedList>,
+    /// A shard or a piece of one. Not with a fragment.
     pub piece: Option<Piece>,
+    /// A fragment.
+    pub fragment: Option<Fragment>,
+}
+
+/// A fragment, whole, with its padding: what the publisher committed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Of which generation.
+    pub generation: GenerationId,
+    /// Which one, from 0.
+    pub index: u16,
+    /// How many nodes it passed since its publisher: 0 from the publisher itself.
+    pub hops: u8,
+    /// The bytes, 1 to [`PIECE_BYTES_MAX`].
+    pub bytes: Bytes,
 }
 
 /// A shard, or a piece of one: the bytes of it from `offset` on.
@@ -166,6 +191,42 @@ pub enum Control {
     Gone(HeaderHash),
     /// How much of your data stream I took.
     Acknowledge(Acknowledgement),
+    /// Answer with the same number, at once: how far away are you?
+    Probe(u32),
+    /// The number of a probe.
+    Echo(u32),
+    /// You are a data peer of mine for the topic.
+    DataGraft(Topic),
+    /// You are not, and are not to graft me for data for `backoff`.
+    DataPrune {
+        /// Which topic.
+        topic: Topic,
+        /// How long; whole seconds on the wire, rounded up.
+        backoff: Duration,
+    },
+    /// Send me, unasked, the fragments whose index leaves `part` when divided by `parts`.
+    Feed {
+        /// Of messages of which topic.
+        topic: Topic,
+        /// The remainder, below `parts`, or 0.
+        part: u8,
+        /// Among how many peers I share this out; 0: send nothing unasked.
+        parts: u8,
+    },
+    /// I hold these fragments.
+    Have {
+        /// Of which generation.
+        generation: GenerationId,
+        /// Which.
+        fragments: Bitmap,
+    },
+    /// Send me these fragments.
+    Want {
+        /// Of which generation.
+        generation: GenerationId,
+        /// Which; at least one.
+        fragments: Bitmap,
+    },
 }
 
 /// One message in an IHAVE.

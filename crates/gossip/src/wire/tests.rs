@@ -7,7 +7,9 @@ use proptest::{collection::vec, option, prelude::*};
 use rlnc::FRAGMENTS_MAX;
 
 use super::*;
-use crate::{Header, PUBLISHER_BYTES_MAX, PublisherId, TOPIC_BYTES_MAX};
+use crate::{
+    COMMITMENT_BYTES, Commitment, Header, PUBLISHER_BYTES_MAX, PublisherId, TOPIC_BYTES_MAX,
+};
 
 fn bytes(len: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), len).prop_map(Bytes::from)
@@ -77,19 +79,50 @@ fn piece() -> impl Strategy<Value = Piece> {
         .prop_map(|(generation, (offset, start), bytes)| Piece { generation, offset, start, bytes })
 }
 
+fn list() -> impl Strategy<Value = CommittedList> {
+    let hash = any::<[u8; COMMITMENT_BYTES]>();
+    let path = vec(hash.prop_map(Commitment), 0..=PATH_HASHES_MAX);
+    (1..=usize::from(FRAGMENTS_MAX), path).prop_map(|(fragments, path)| {
+        let hashes = (0..fragments * COMMITMENT_BYTES).map(|byte| byte as u8).collect();
+        CommittedList { hashes, path }
+    })
+}
+
+fn fragment() -> impl Strategy<Value = Fragment> {
+    let bytes = prop_oneof![bytes(1..100), Just(vec![7; PIECE_BYTES_MAX].into())];
+    (generation(), 0..FRAGMENTS_MAX, any::<u8>(), bytes)
+        .prop_map(|(generation, index, hops, bytes)| Fragment { generation, index, hops, bytes })
+}
+
+/// A piece, a fragment or neither.
+fn payload() -> impl Strategy<Value = (Option<Piece>, Option<Fragment>)> {
+    prop_oneof![
+        Just((None, None)),
+        piece().prop_map(|piece| (Some(piece), None)),
+        fragment().prop_map(|fragment| (None, Some(fragment))),
+    ]
+}
+
+fn bitmap() -> impl Strategy<Value = Bitmap> {
+    vec(0..FRAGMENTS_MAX, 0..20).prop_map(|indices| indices.into_iter().collect())
+}
+
 fn data_frame() -> impl Strategy<Value = DataFrame> {
     let parts = (
         option::of(any::<u32>()),
         option::of(acknowledgement()),
         option::of(signed_header()),
-        option::of(piece()),
+        option::of(list()),
+        payload(),
     );
     parts
-        .prop_map(|(epoch, acknowledgement, header, piece)| DataFrame {
+        .prop_map(|(epoch, acknowledgement, header, list, (piece, fragment))| DataFrame {
             epoch,
             acknowledgement,
             header,
+            list,
             piece,
+            fragment,
         })
         .prop_filter("carries something", |frame| *frame != DataFrame::default())
 }
@@ -117,6 +150,23 @@ fn control() -> impl Strategy<Value = Control> {
         (header_hash(), reason()).prop_map(|(header, reason)| Control::Refuse { header, reason }),
         header_hash().prop_map(Control::Gone),
         acknowledgement().prop_map(Control::Acknowledge),
+        any::<u32>().prop_map(Control::Probe),
+        any::<u32>().prop_map(Control::Echo),
+        topic().prop_map(Control::DataGraft),
+        (topic(), any::<u32>()).prop_map(|(topic, seconds)| Control::DataPrune {
+            topic,
+            backoff: Duration::from_secs(seconds.into())
+        }),
+        (topic(), any::<u8>(), any::<u8>()).prop_map(|(topic, part, parts)| {
+            let part = part.checked_rem(parts).unwrap_or(0);
+            Control::Feed { topic, part, parts }
+        }),
+        (generation(), bitmap())
+            .prop_map(|(generation, fragments)| Control::Have { generation, fragments }),
+        (generation(), bitmap(), 0..FRAGMENTS_MAX).prop_map(|(generation, mut fragments, one)| {
+            fragments.insert(one);
+            Control::Want { generation, fragments }
+        }),
     ]
 }
 
@@ -279,7 +329,7 @@ fn a_frame_over_the_bound_is_refused() {
 
 #[test]
 fn unknown_and_contradicting_flags_are_refused() {
-    for flags in [0b0100_0000, 0b1000_0001, 0b0001_0000, 0b0010_1000, 0b0011_0000] {
+    for flags in [0b1000_1000, 0b1001_0000, 0b0001_0000, 0b0010_1000, 0b0011_0000] {
         let frame = Bytes::copy_from_slice(&[flags, 0, 0, 0]);
         assert_eq!(DataFrame::decode(frame), Err(WireError::Flags(flags)));
     }
@@ -387,7 +437,7 @@ fn a_topic_of_the_full_length_is_taken() {
 
 #[test]
 fn unknown_tags_and_reasons_are_refused() {
-    for tag in [0, 12, 255] {
+    for tag in [0, 19, 255] {
         let what = "the tag of an entry";
         let error = decode_control(Bytes::copy_from_slice(&[tag])).unwrap_err();
         assert_eq!(error, WireError::UnknownTag { what, tag });
