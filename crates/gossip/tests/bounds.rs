@@ -4,9 +4,10 @@ mod harness;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use gossip::{
     Config, Fault, GenerationId, HeaderHash, Input,
-    wire::{Control, News, RefuseReason},
+    wire::{Bitmap, Control, DataFrame, Fragment, News, RefuseReason},
 };
 use harness::{
     payload,
@@ -234,4 +235,22 @@ fn a_million_small_control_messages_fill_nothing_and_cost_the_sender_its_standin
     assert_eq!(standing(1).topics.len(), limits.topics_per_peer_max);
     assert_eq!((standing(1).mesh.len(), standing(2).mesh.len()), (0, 1));
     assert!(view.open_messages().next().is_none());
+}
+
+#[test]
+fn who_sends_what_the_profile_does_not_have_is_disconnected() {
+    let generation = GenerationId { header: HeaderHash([1; 32]), index: 0 };
+    for entry in [
+        Control::Probe(1),
+        Control::DataGraft(topic("t")),
+        Control::Have { generation, fragments: Bitmap::first(3) },
+    ] {
+        let mut stage = Stage::new(Config::default(), &[1]);
+        stage.control(1, &[entry]);
+        assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);
+    }
+    let fragment = Fragment { generation, index: 0, hops: 0, bytes: Bytes::from_static(&[1]) };
+    let mut stage = Stage::new(Config::default(), &[1]);
+    stage.data(1, DataFrame { fragment: Some(fragment), ..DataFrame::default() });
+    assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);
 }

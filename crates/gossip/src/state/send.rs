@@ -175,9 +175,10 @@ impl<P: PeerName> State<P> {
                     let ids = news.iter().map(|item| item.message).collect();
                     meta.ihave.push((topic.clone(), ids));
                 }
-                Control::IWant { generation, .. } => meta.iwant.extend(id(&generation.header)),
+                Control::IWant { generation, .. } | Control::Want { generation, .. } => {
+                    meta.iwant.extend(id(&generation.header));
+                }
                 Control::IDontWant(headers) => meta.idontwant.extend(headers.iter().filter_map(id)),
-                Control::Want { generation, .. } => meta.iwant.extend(id(&generation.header)),
                 Control::Hello
                 | Control::Refuse { .. }
                 | Control::Gone(_)
