@@ -181,6 +181,7 @@ async fn a_prometheus_scrapes_the_stack_and_does_not_outlive_it_however_that_end
         let ready: Value = serde_json::from_str(&devnet.line_with("\"ready\"")).expect("JSON");
         let url = ready["prometheus"].as_str().expect("a URL");
         let all_up = async {
+            // Another process is asked until it says so; the limit is below.
             while targets(&client, url).await != ["up"; 3] {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

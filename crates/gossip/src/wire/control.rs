@@ -194,7 +194,7 @@ fn put_adaptive(entry: &Control, out: &mut impl Sink) {
         | Control::IDontWant(_)
         | Control::Refuse { .. }
         | Control::Gone(_)
-        | Control::Acknowledge(_) => {}
+        | Control::Acknowledge(_) => unreachable!("entries of every profile are written above"),
     }
 }
 

@@ -17,6 +17,8 @@ mod writer;
 #[cfg(test)]
 mod adaptive_tests;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

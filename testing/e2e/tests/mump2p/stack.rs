@@ -37,6 +37,7 @@ pub(crate) async fn until_delivered(
         let arguments = ["publish", "--topic", TOPIC, "--message", &message];
         let printed = mump2p.run(&[&arguments, way].concat()).await.well();
         assert!(printed.contains(says), "{printed}");
+        // Time for this one to arrive before the next goes; one that arrives later is seen then.
         tokio::time::sleep(Duration::from_millis(200)).await;
         if subscriber.has_printed("hello ") {
             return;
