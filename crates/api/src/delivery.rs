@@ -48,7 +48,7 @@ struct Written<'a> {
     topic: String,
     message_id: String,
     #[serde(borrow)]
-    message: Cow<'a, str>,
+    message: Option<Cow<'a, str>>,
 }
 
 /// What tells a delivered message from others, read without its payload.
@@ -154,14 +154,35 @@ impl Delivery {
     ///
     /// Returns [`DeliveryError`] if `json` is no JSON object or its `message` no base64.
     pub fn from_json(json: &[u8]) -> Result<Self, DeliveryError> {
-        let written: Written<'_> = serde_json::from_slice(json)?;
-        Ok(Self {
-            source_node_id: written.source_node_id,
-            upstream_peer_id: written.upstream_peer_id,
-            topic: written.topic,
-            message_id: written.message_id,
-            message: STANDARD.decode(written.message.as_bytes())?.into(),
+        Ok(Self::try_from(serde_json::from_slice::<Written<'_>>(json)?)?)
+    }
+
+    /// Returns what a frame of a proxy, or a message of a node, delivers. Servers before the JSON sent
+    /// the payload bare: a frame without topic, id and payload, a payload that happens to be JSON
+    /// among them, is the payload, and nothing else is known.
+    pub fn of_frame(frame: Bytes) -> Self {
+        let wrapped = serde_json::from_slice::<Written<'_>>(&frame).ok().filter(|written| {
+            let names = [&written.topic, &written.message_id];
+            written.message.is_some() && names.iter().all(|name| !name.is_empty())
+        });
+        let delivery = wrapped.and_then(|written| Self::try_from(written).ok());
+        delivery.unwrap_or_else(|| Self {
+            source_node_id: String::new(),
+            upstream_peer_id: String::new(),
+            topic: String::new(),
+            message_id: String::new(),
+            message: frame,
         })
+    }
+}
+
+impl TryFrom<Written<'_>> for Delivery {
+    type Error = base64::DecodeError;
+
+    fn try_from(written: Written<'_>) -> Result<Self, base64::DecodeError> {
+        let Written { source_node_id, upstream_peer_id, topic, message_id, message } = written;
+        let message = STANDARD.decode(message.unwrap_or_default().as_bytes())?.into();
+        Ok(Self { source_node_id, upstream_peer_id, topic, message_id, message })
     }
 }
 
@@ -225,6 +246,29 @@ mod tests {
     fn what_is_written_is_read() {
         let read = Delivery::from_json(&sample().to_json()).expect("own JSON");
         assert_eq!(read, sample());
+    }
+
+    #[test]
+    fn a_frame_that_wraps_no_payload_is_the_payload() {
+        let empty = Delivery { message: Bytes::new(), ..sample() };
+        for delivery in [sample(), empty] {
+            assert_eq!(Delivery::of_frame(delivery.to_json()), delivery);
+        }
+        let head = sample().to_json_without_payload();
+        for bare in [
+            &b"plain"[..],
+            b"",
+            b"\xff",
+            b"{}",
+            br#"{"message":7}"#,
+            br#"{"message":"aGk="}"#,
+            br#"{"topic":"t","message":"aGk="}"#,
+            br#"{"topic":"t","message_id":"00ff","message":"!"}"#,
+            &head,
+        ] {
+            let delivery = Delivery::of_frame(Bytes::copy_from_slice(bare));
+            assert_eq!((&delivery.topic[..], &delivery.message[..]), ("", bare));
+        }
     }
 
     #[test]

@@ -80,5 +80,5 @@ pub mod trace {
 pub use delivery::{Delivery, DeliveryError, DeliveryHead};
 pub use go_json::trace_event_json;
 pub use gossipsub_trace::gossipsub_trace_event;
-pub use notice::Notice;
+pub use notice::{Notice, lost_messages, lost_messages_json};
 pub use stream_options::{StreamOptions, StreamOptionsError};

@@ -1,5 +1,6 @@
 //! What a node tells a stream beside messages and traces, in responses of type `Unknown`, if the
-//! stream asked for it: what it lost, and what was not published.
+//! stream asked for it: what it lost, and what was not published. A proxy tells its clients what they
+//! lost in the same form, of messages alone.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,34 @@ pub enum Notice {
     },
 }
 
+/// The longest notice of lost messages, in bytes: three numbers with their names.
+const LOST_BYTES_MAX: usize = 256;
+
+/// What both have in common.
+#[derive(Deserialize)]
+struct Told {
+    lost: LostMessages,
+}
+
+#[derive(Deserialize)]
+struct LostMessages {
+    messages: u64,
+}
+
+/// Returns the frame with which a proxy tells a client how many messages it lost.
+pub fn lost_messages_json(messages: u64) -> String {
+    format!(r#"{{"lost":{{"messages":{messages}}}}}"#)
+}
+
+/// Returns how many messages were lost, if that is what a frame of a proxy or a notice of a node says.
+pub fn lost_messages(json: &[u8]) -> Option<u64> {
+    // Every delivery is looked at; long ones are not read for it.
+    if json.len() > LOST_BYTES_MAX {
+        return None;
+    }
+    serde_json::from_slice(json).ok().map(|Told { lost }| lost.messages)
+}
+
 impl Notice {
     /// Writes compact JSON, keys in alphabetical order.
     pub fn to_json(&self) -> Bytes {
@@ -47,6 +76,17 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lost_messages_are_read_from_a_proxys_frame_and_from_a_nodes_notice() {
+        assert_eq!(lost_messages_json(7), r#"{"lost":{"messages":7}}"#);
+        assert_eq!(lost_messages(lost_messages_json(u64::MAX).as_bytes()), Some(u64::MAX));
+        let lost = Notice::Lost { answers: u64::MAX, messages: 3, traces: u64::MAX };
+        assert_eq!(lost_messages(&lost.to_json()), Some(3));
+        for other in [&b"lost"[..], br#"{"lost":7}"#, br#"{"message":"aGk=","topic":"t"}"#] {
+            assert_eq!(lost_messages(other), None);
+        }
+    }
 
     #[test]
     fn notices_are_objects_with_their_kind_as_the_only_key() {

@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Response as Answer, Status,
+    Code, Status,
     transport::{Channel, Endpoint},
 };
 
@@ -145,11 +145,11 @@ pub async fn connect(address: &str, server: Server) -> Result<Channel, ConnectEr
 pub(crate) async fn opened<T>(
     address: &str,
     server: Server,
-    call: impl Future<Output = Result<Answer<T>, Status>>,
+    call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, ConnectError> {
     let address = address.to_owned();
     match timeout(OPEN_LIMIT, call).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Ok(opened)) => Ok(opened),
         Ok(Err(status)) => Err(ConnectError::Refused { address, reason: status_text(&status) }),
         Err(_) => {
             let reason = format!("no answer for {} s", OPEN_LIMIT.as_secs());

@@ -1,9 +1,6 @@
 //! Reading what a node sends: the loop that all subscribers share, and what a single one prints.
 
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io;
 
 use api::{
     Delivery,
@@ -13,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{Commands, status_text},
+    clock::unix_ns,
     output, trace_text,
 };
 
@@ -88,7 +86,7 @@ impl Subscriber {
     }
 
     /// Returns the line of a message and the empty one that follows.
-    fn lines(&self, now_unix_ns: u128, payload: &[u8]) -> Vec<u8> {
+    fn lines(&self, now_unix_ns: i64, payload: &[u8]) -> Vec<u8> {
         let (count, bytes) = (self.received, payload.len());
         let head = format!("Recv message: [{count}] [{now_unix_ns} {bytes}] ");
         [head.as_bytes(), &output::for_stdout(payload), b"\n"].concat()
@@ -97,11 +95,6 @@ impl Subscriber {
 
 fn print(lines: &[String]) -> io::Result<()> {
     lines.iter().try_for_each(output::line)
-}
-
-/// Returns the time, Unix nanoseconds.
-pub fn unix_ns() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }
 
 #[cfg(test)]

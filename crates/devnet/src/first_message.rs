@@ -1,12 +1,10 @@
 //! The first message: published at one node, watched at all others.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use cli::clock::unix_ns;
 use node::Topic;
 use rand::Rng as _;
 use serde::Serialize;
@@ -95,9 +93,4 @@ pub(crate) async fn publish(
     });
     let nodes = nodes.context("the first message was forgotten")?;
     Ok(Shown { bytes: MESSAGE_BYTES, published_at, nodes })
-}
-
-fn unix_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

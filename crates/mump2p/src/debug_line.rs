@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
+use api::Delivery;
 use sha2::{Digest as _, Sha256};
 
-use crate::received::{Protocol, Received};
+use crate::received::Protocol;
 
 /// Returns the payload with its sender and time in front.
-pub(crate) fn stamped(address: &str, now_unix_ns: u128, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn stamped(address: &str, now_unix_ns: i64, payload: &[u8]) -> Vec<u8> {
     let stamp =
         format!("sender_addr:{address}\t[send_time, size]:[{now_unix_ns}, {}]\t", payload.len());
     [stamp.as_bytes(), payload].concat()
@@ -17,7 +18,7 @@ pub(crate) fn stamped(address: &str, now_unix_ns: u128, payload: &[u8]) -> Vec<u
 /// Returns the line of a publish.
 pub(crate) fn published(
     address: &str,
-    now_unix_ns: u128,
+    now_unix_ns: i64,
     topic: &str,
     payload: &[u8],
     protocol: &str,
@@ -33,21 +34,22 @@ pub(crate) fn published(
 pub(crate) fn received(
     count: u64,
     address: &str,
-    now_unix_ns: u128,
+    now_unix_ns: i64,
     topic: &str,
-    received: &Received,
+    delivery: &Delivery,
+    protocol: Protocol,
 ) -> String {
-    let payload = &received.payload;
+    let payload = &delivery.message;
     let mut line = format!(
         "Recv:\t[{count}]\treceiver_addr:{address}\t[recv_time, size]:[{now_unix_ns}, {}]\t{}\ttopic:{topic}\thash:{}\tprotocol:{}",
         payload.len(),
         sender(payload).unwrap_or_default(),
         short_hash(payload),
-        received.protocol.name(),
+        protocol.name(),
     );
-    if received.protocol == Protocol::Direct {
-        let id: String = received.message_id.chars().take(12).collect();
-        let (from, via) = (&received.source_node_id, &received.upstream_peer_id);
+    if protocol == Protocol::Direct {
+        let id: String = delivery.message_id.chars().take(12).collect();
+        let (from, via) = (&delivery.source_node_id, &delivery.upstream_peer_id);
         line = format!("{line}\tfrom:{from}\tvia:{via}\tid:{id}...");
     }
     line
@@ -95,22 +97,20 @@ mod tests {
         let payload = stamped("10.0.0.1", 42, b"hi");
         assert_eq!(payload, b"sender_addr:10.0.0.1\t[send_time, size]:[42, 2]\thi");
         let hash = short_hash(&payload);
-        let message = Received {
+        let message = Delivery {
             topic: "t".to_owned(),
             source_node_id: "12D3".to_owned(),
             upstream_peer_id: "16Ui".to_owned(),
             message_id: "0123456789abcdef".to_owned(),
-            payload: payload.into(),
-            protocol: Protocol::WebSocket,
+            message: payload.into(),
         };
-        let line = received(3, "10.0.0.2", 43, "t", &message);
+        let line = received(3, "10.0.0.2", 43, "t", &message, Protocol::WebSocket);
         let expected = format!(
             "Recv:\t[3]\treceiver_addr:10.0.0.2\t[recv_time, size]:[43, 49]\tsender_addr:10.0.0.1\t\
              [send_time, size]:[42, 2]\ttopic:t\thash:{hash}\tprotocol:WebSocket"
         );
         assert_eq!(line, expected);
-        let direct = Received { protocol: Protocol::Direct, ..message };
-        let line = received(3, "10.0.0.2", 43, "t", &direct);
+        let line = received(3, "10.0.0.2", 43, "t", &message, Protocol::Direct);
         assert!(
             line.ends_with("protocol:gRPC-direct\tfrom:12D3\tvia:16Ui\tid:0123456789ab..."),
             "{line}"

@@ -1,7 +1,8 @@
 //! Requests to a proxy's REST API, and what they share with those to others.
 
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
+use cli::{client::root_cause, proxy::is_here};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect::Policy};
 use serde::Serialize;
 use serde_json::Value;
@@ -177,17 +178,10 @@ pub(crate) fn straight_client(base: &str, timeout: Duration) -> Result<Client, E
 
 fn built(base: &str, builder: ClientBuilder) -> Result<Client, Error> {
     let builder = builder.connect_timeout(SHORT_TIMEOUT);
-    let builder = if is_local(base) { builder.no_proxy() } else { builder };
+    let builder = if is_here(base) { builder.no_proxy() } else { builder };
     builder
         .build()
-        .map_err(|error| Error::Failed(format!("TLS cannot be set up: {}", cause(&error))))
-}
-
-pub(crate) fn is_local(base: &str) -> bool {
-    let Ok(url) = Url::parse(base) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+        .map_err(|error| Error::Failed(format!("TLS cannot be set up: {}", root_cause(&error))))
 }
 
 /// Checks the base of URLs; returns it without a slash at its end.
@@ -217,8 +211,9 @@ pub(crate) fn base_url(base: &str, what: &str, sample: &str) -> Result<String, E
 /// Reads a body, up to a length.
 pub(crate) async fn body(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-    let broken =
-        |error: reqwest::Error| Error::Failed(format!("the answer broke off: {}", cause(&error)));
+    let broken = |error: reqwest::Error| {
+        Error::Failed(format!("the answer broke off: {}", root_cause(&error)))
+    };
     while let Some(chunk) = answer.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > bytes_max {
             return Err(Error::Failed(format!("the answer is longer than {bytes_max} bytes")));
@@ -230,17 +225,8 @@ pub(crate) async fn body(mut answer: Response, bytes_max: usize) -> Result<Vec<u
 
 /// Returns the error of a request without an answer.
 pub(crate) fn unreachable(url: &str, error: &reqwest::Error, check: &str) -> Error {
-    let cause = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
+    let cause = if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(error) };
     Error::Unreachable { address: url.to_owned(), cause, check: check.to_owned() }
-}
-
-/// Returns the innermost reason: the outer ones only say that there is one.
-pub(crate) fn cause(error: &dyn StdError) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 /// Writes a value into a query.
@@ -267,14 +253,6 @@ mod tests {
             let error = base_url(wrong, "--service-url", "http://localhost:8081").expect_err(wrong);
             assert!(error.exit_code() == 2 && error.to_string().contains("for example"), "{error}");
         }
-    }
-
-    #[test]
-    fn only_servers_of_this_machine_are_asked_without_the_systems_proxy() {
-        for local in ["http://localhost:1", "http://127.0.0.1", "http://[::1]:2"] {
-            assert!(is_local(local), "{local}");
-        }
-        assert!(!is_local("http://localhost.example") && !is_local("http://10.0.0.1"));
     }
 
     #[test]

@@ -1,14 +1,10 @@
 //! A message that was received, and what becomes of it: printed, kept, passed on.
 
-use std::{
-    borrow::Cow,
-    io::IsTerminal as _,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, io::IsTerminal as _, time::Instant};
 
 use api::Delivery;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+use cli::clock::unix_ns;
 use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -49,57 +45,6 @@ impl Protocol {
     }
 }
 
-/// A message that was received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Its topic; empty where the sender did not say.
-    pub(crate) topic: String,
-    /// The peer it came from; empty where the sender did not say.
-    pub(crate) source_node_id: String,
-    /// The node that hands it over; empty where it did not say.
-    pub(crate) upstream_peer_id: String,
-    /// SHA-256 of the payload; empty where the sender did not say.
-    pub(crate) message_id: String,
-    /// What was published.
-    pub(crate) payload: Bytes,
-    /// How it came.
-    pub(crate) protocol: Protocol,
-}
-
-impl Received {
-    /// Reads what a proxy or a node delivers: JSON since autumn 2025, the bare payload before.
-    pub(crate) fn read(data: Bytes, protocol: Protocol) -> Self {
-        match Delivery::from_json(&data) {
-            // An object without a topic is a payload that happens to be JSON.
-            Ok(delivery) if !delivery.topic.is_empty() => Self {
-                topic: delivery.topic,
-                source_node_id: delivery.source_node_id,
-                upstream_peer_id: delivery.upstream_peer_id,
-                message_id: delivery.message_id,
-                payload: delivery.message,
-                protocol,
-            },
-            Ok(_) | Err(_) => Self {
-                topic: String::new(),
-                source_node_id: String::new(),
-                upstream_peer_id: String::new(),
-                message_id: String::new(),
-                payload: data,
-                protocol,
-            },
-        }
-    }
-}
-
-/// Returns how many messages the sender gave up, if that is what it tells.
-pub(crate) fn lost(json: &[u8]) -> Option<u64> {
-    if json.len() > 256 {
-        return None;
-    }
-    let value: serde_json::Value = serde_json::from_slice(json).ok()?;
-    value["lost"]["messages"].as_u64()
-}
-
 /// What becomes of messages.
 #[derive(Debug)]
 pub(crate) struct Sink {
@@ -108,7 +53,7 @@ pub(crate) struct Sink {
     output: Output,
     is_terminal: bool,
     debug: Option<String>,
-    direct: bool,
+    protocol: Protocol,
     persist: Option<Persist>,
     webhook: Option<Webhook>,
     begin: Instant,
@@ -119,13 +64,13 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Makes one. `debug` is the address of this machine to show in debug lines, none for no such
-    /// lines; `direct` chooses the lines of direct mode.
+    /// lines; `protocol` is how messages come.
     pub(crate) fn new(
         topic: &str,
         client_id: &str,
         output: Output,
         debug: Option<String>,
-        direct: bool,
+        protocol: Protocol,
     ) -> Self {
         Self {
             topic: topic.to_owned(),
@@ -133,7 +78,7 @@ impl Sink {
             output,
             is_terminal: std::io::stdout().is_terminal(),
             debug,
-            direct,
+            protocol,
             persist: None,
             webhook: None,
             begin: Instant::now(),
@@ -151,6 +96,11 @@ impl Sink {
     /// Passes messages on to a webhook too.
     pub(crate) fn pass_on(&mut self, webhook: Webhook) {
         self.webhook = Some(webhook);
+    }
+
+    /// Direct mode has lines of its own.
+    fn is_direct(&self) -> bool {
+        self.protocol == Protocol::Direct
     }
 
     /// Tells whether it prints debug lines.
@@ -182,50 +132,50 @@ impl Sink {
     /// # Errors
     ///
     /// Returns an error if it cannot be printed or kept.
-    pub(crate) fn take(&mut self, received: &Received) -> Result<(), Error> {
-        if !received.topic.is_empty() && received.topic != self.topic {
+    pub(crate) fn take(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        if !delivery.topic.is_empty() && delivery.topic != self.topic {
             return Ok(());
         }
-        if self.direct && self.output == Output::Table && !is_text(&received.payload) {
+        if self.is_direct() && self.output == Output::Table && !is_text(&delivery.message) {
             self.no_text += 1;
             return Ok(());
         }
         self.count += 1;
-        self.print(received)?;
+        self.print(delivery)?;
         if let Some(persist) = &mut self.persist {
-            let topic = (received.protocol == Protocol::WebSocket).then_some(&*self.topic);
-            persist.append(Timestamp::now(), topic, &received.payload)?;
+            let topic = (self.protocol == Protocol::WebSocket).then_some(&*self.topic);
+            persist.append(Timestamp::now(), topic, &delivery.message)?;
         }
         if let Some(webhook) = &mut self.webhook {
             webhook.offer(Event {
-                payload: received.payload.clone(),
+                payload: delivery.message.clone(),
                 timestamp: Timestamp::now(),
                 topic: self.topic.clone(),
                 client_id: self.client_id.clone(),
-                message_id: received.protocol.message_id(),
+                message_id: self.protocol.message_id(),
             });
         }
         Ok(())
     }
 
-    fn print(&self, received: &Received) -> Result<(), Error> {
+    fn print(&self, delivery: &Delivery) -> Result<(), Error> {
         if let Some(address) = &self.debug {
-            let line =
-                debug_line::received(self.count, address, now_unix_ns(), &self.topic, received);
+            let Self { count, topic, protocol, .. } = self;
+            let line = debug_line::received(*count, address, unix_ns(), topic, delivery, *protocol);
             self.status(&line)?;
         }
         match self.output {
-            Output::Table if self.direct => {
-                let text = String::from_utf8_lossy(&received.payload);
+            Output::Table if self.is_direct() => {
+                let text = String::from_utf8_lossy(&delivery.message);
                 output::line(&format!("[{}] {}", self.topic, self.shown(&text)))
             }
             Output::Table if self.is_terminal => {
-                output::line(&self.shown(&String::from_utf8_lossy(&received.payload)))
+                output::line(&self.shown(&String::from_utf8_lossy(&delivery.message)))
             }
-            Output::Table => output::bytes(&received.payload),
-            Output::Json => output::line(&self.json(received).to_string()),
+            Output::Table => output::bytes(&delivery.message),
+            Output::Json => output::line(&self.json(delivery).to_string()),
             Output::Yaml => {
-                let yaml = yaml_serde::to_string(&self.json(received))
+                let yaml = yaml_serde::to_string(&self.json(delivery))
                     .map_err(|error| Error::Failed(error.to_string()))?;
                 output::line(&format!("---\n{}", yaml.trim_end()))
             }
@@ -244,23 +194,24 @@ impl Sink {
         Cow::Owned(written.collect())
     }
 
-    fn json(&self, received: &Received) -> serde_json::Value {
+    fn json(&self, delivery: &Delivery) -> serde_json::Value {
         let mut value = json!({
             "topic": self.topic,
             "received_at": Timestamp::now().to_string(),
-            "protocol": received.protocol.name(),
-            "message_id": hex::encode(Sha256::digest(&received.payload)),
-            "source_node_id": received.source_node_id,
+            "protocol": self.protocol.name(),
+            "message_id": hex::encode(Sha256::digest(&delivery.message)),
+            "source_node_id": delivery.source_node_id,
         });
-        match std::str::from_utf8(&received.payload) {
+        match std::str::from_utf8(&delivery.message) {
             Ok(text) => value["message"] = json!(text),
-            Err(_) => value["message_base64"] = json!(STANDARD.encode(&received.payload)),
+            Err(_) => value["message_base64"] = json!(STANDARD.encode(&delivery.message)),
         }
         value
     }
 
     /// Waits until what was taken is passed on, and says what was lost.
     pub(crate) async fn finish(self) {
+        let is_direct = self.is_direct();
         if let Some(webhook) = self.webhook {
             webhook.finish().await;
         }
@@ -270,7 +221,7 @@ impl Sink {
                 "{count} messages were no text and are not shown; --output json shows them in base64"
             ));
         }
-        if self.direct {
+        if is_direct {
             let line = ended(self.count, self.begin.elapsed());
             // At the end a reader who is gone does not matter.
             let _closed = match self.output {
@@ -298,32 +249,11 @@ fn is_text(payload: &[u8]) -> bool {
     !payload.is_empty() && std::str::from_utf8(payload).is_ok_and(|text| text.chars().all(is_text))
 }
 
-/// Returns the time.
-pub(crate) fn now_unix_ns() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-
-    #[test]
-    fn a_delivery_is_unwrapped_and_what_is_none_is_the_payload() {
-        let json = br#"{"source_node_id":"12D3","topic":"t","message_id":"00ff","message":"aGk="}"#;
-        let received = Received::read(Bytes::from_static(json), Protocol::WebSocket);
-        assert_eq!((&received.topic[..], &received.payload[..]), ("t", &b"hi"[..]));
-        for raw in [&b"plain"[..], b"{\"message\":7}", b"{\"a\":\"b\"}", b"\xff"] {
-            let received = Received::read(Bytes::copy_from_slice(raw), Protocol::Grpc);
-            assert_eq!((&received.topic[..], &received.payload[..]), ("", raw));
-        }
-    }
-
-    #[test]
-    fn a_notice_of_loss_is_told_from_a_message() {
-        assert_eq!(lost(br#"{"lost":{"messages":7}}"#), Some(7));
-        assert_eq!(lost(br#"{"message":"aGk=","topic":"t"}"#), None);
-        assert_eq!(lost(b"plain"), None);
-    }
 
     #[test]
     fn direct_mode_shows_text_only() {
@@ -341,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_terminal_is_not_steered_by_messages() {
-        let mut sink = Sink::new("t", "c", Output::Table, None, false);
+        let mut sink = Sink::new("t", "c", Output::Table, None, Protocol::Grpc);
         sink.is_terminal = true;
         assert_eq!(sink.shown("a\tb\nc"), "a\tb\nc");
         assert_eq!(sink.shown("\u{1b}[2Ja"), "\\u{1b}[2Ja");
@@ -351,17 +281,11 @@ mod tests {
 
     #[test]
     fn json_has_text_as_text_and_other_bytes_in_base64() {
-        let sink = Sink::new("t", "c", Output::Json, None, false);
-        let received = |payload: &'static [u8]| Received {
-            topic: String::new(),
-            source_node_id: String::new(),
-            upstream_peer_id: String::new(),
-            message_id: String::new(),
-            payload: payload.into(),
-            protocol: Protocol::Grpc,
-        };
-        assert_eq!(sink.json(&received(b"hi"))["message"], "hi");
-        let bytes = sink.json(&received(b"\xff"));
+        let sink = Sink::new("t", "c", Output::Json, None, Protocol::Grpc);
+        let json =
+            |payload: &'static [u8]| sink.json(&Delivery::of_frame(Bytes::from_static(payload)));
+        assert_eq!(json(b"hi")["message"], "hi");
+        let bytes = json(b"\xff");
         assert!(bytes["message_base64"] == "/w==" && bytes.get("message").is_none());
     }
 

@@ -43,11 +43,6 @@ pub(crate) enum Item {
     Lost(u64),
 }
 
-/// JSON that tells a client of messages that it lost.
-pub(crate) fn lost_json(messages: u64) -> String {
-    format!(r#"{{"lost":{{"messages":{messages}}}}}"#)
-}
-
 /// The filling end.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -142,10 +137,5 @@ mod tests {
         assert!(next().is_none());
         drop(inbox);
         assert_eq!(left.try_recv(), Ok(ConnectionId(7)));
-    }
-
-    #[test]
-    fn losses_are_told_as_json() {
-        assert_eq!(lost_json(3), r#"{"lost":{"messages":3}}"#);
     }
 }

@@ -6,10 +6,11 @@ use std::{process::ExitCode, time::Duration};
 use api::go_duration;
 use cli::{
     client::{Commands, ConnectError, Sidecar},
+    clock::unix_ns,
     flags::{Flags, Parsed},
     go_text, output, program,
     publisher::{Publisher, Series},
-    subscriber::{Ended, Subscriber, read_all, unix_ns},
+    subscriber::{Ended, Subscriber, read_all},
     topic::required_topic,
 };
 use tokio_util::sync::CancellationToken;
@@ -135,7 +136,7 @@ async fn publish(
 }
 
 /// Returns what is published: the message as given when it is one, else a numbered line.
-fn payload(now_unix_ns: u128, number: u64, count: u64, message: &str) -> String {
+fn payload(now_unix_ns: i64, number: u64, count: u64, message: &str) -> String {
     if count == 1 {
         return format!("[{now_unix_ns} {}] {message}", message.len());
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cli::{
-    client::{Server, check_address},
+    client::{Server, check_address, status_text},
     flags::{Flags, Parsed},
     output, program,
     proxy::{Delivered, Deliveries, Rest},
@@ -92,9 +92,9 @@ async fn run(parsed: &Parsed) -> Result<(), String> {
 async fn receive(mut deliveries: Deliveries) -> Result<(), String> {
     loop {
         match deliveries.next().await {
-            Ok(Some(Delivered::Message { topic, payload })) => {
-                let head = format!("[RECEIVED] Topic: {topic} | Message: ");
-                output::log([head.as_bytes(), &output::for_stderr(&payload)].concat());
+            Ok(Some(Delivered::Message(delivery))) => {
+                let head = format!("[RECEIVED] Topic: {} | Message: ", delivery.topic);
+                output::log([head.as_bytes(), &output::for_stderr(&delivery.message)].concat());
             }
             Ok(Some(Delivered::Lost(messages))) => output::log(format!(
                 "[LOST] {messages} messages were given up because this client reads too slowly"
@@ -103,7 +103,9 @@ async fn receive(mut deliveries: Deliveries) -> Result<(), String> {
                 output::log("[CLOSED] gRPC stream closed by server");
                 return Ok(());
             }
-            Err(reason) => return Err(format!("[ERROR] stream receive: {reason}")),
+            Err(status) => {
+                return Err(format!("[ERROR] stream receive: {}", status_text(&status)));
+            }
         }
     }
 }

@@ -3,5 +3,5 @@
 mod rest;
 mod stream;
 
-pub use rest::{Rest, RestError};
-pub use stream::{Delivered, Deliveries};
+pub use rest::{Rest, RestError, is_here};
+pub use stream::{Delivered, Deliveries, ProxyStream};

@@ -71,7 +71,7 @@ impl Rest {
             return Err(wrong(format!("the scheme is {}", url.scheme())));
         }
         let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT);
-        if is_here(&url) {
+        if is_here(base) {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| wrong(root_cause(&error)))?;
@@ -137,8 +137,9 @@ impl Rest {
     }
 }
 
-/// Whether a URL names this machine: no proxy of the environment stands before that.
-fn is_here(url: &reqwest::Url) -> bool {
+/// Tells whether a URL names this machine: no proxy of the environment stands before that.
+pub fn is_here(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -188,9 +189,10 @@ mod tests {
             ("http://127.9.9.9", true),
             ("http://[::1]:1", true),
             ("http://proxy.example", false),
+            ("http://localhost.example", false),
             ("http://10.0.0.1", false),
         ] {
-            assert_eq!(is_here(&reqwest::Url::parse(url).expect("a URL")), expected, "{url}");
+            assert_eq!(is_here(url), expected, "{url}");
         }
     }
 }

@@ -1,16 +1,93 @@
 //! The gRPC API of a proxy.
 
+use std::time::Duration;
+
 use api::{
-    Delivery, DeliveryHead,
-    proxy::{ProxyMessage, proxy_stream_client::ProxyStreamClient},
+    Delivery,
+    proxy::{
+        ProxyMessage, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse,
+        proxy_stream_client::ProxyStreamClient,
+    },
 };
-use bytes::Bytes;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Streaming, transport::Channel};
+use tonic::{Request, Status, Streaming, metadata::AsciiMetadataValue, transport::Channel};
 
-use crate::client::{ConnectError, Server, connect, opened, status_text};
+use crate::client::{ConnectError, Server, connect, opened};
+
+/// A connection to the gRPC API of a proxy.
+#[derive(Clone, Debug)]
+pub struct ProxyStream {
+    client: ProxyStreamClient<Channel>,
+    authorization: Option<AsciiMetadataValue>,
+}
+
+impl ProxyStream {
+    /// Speaks through a channel; every call shows `authorization`, if there is one.
+    pub fn new(channel: Channel, authorization: Option<AsciiMetadataValue>) -> Self {
+        let client = ProxyStreamClient::new(channel)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        Self { client, authorization }
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        request
+    }
+
+    /// Publishes any bytes, within a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns the status of a proxy that does not answer well.
+    pub async fn publish(
+        &mut self,
+        message: PublishRequest,
+        limit: Duration,
+    ) -> Result<PublishResponse, Status> {
+        let mut request = self.request(message);
+        request.set_timeout(limit);
+        Ok(self.client.publish(request).await?.into_inner())
+    }
+
+    /// Subscribes a topic, within a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns the status of a proxy that does not answer well.
+    pub async fn subscribe(
+        &mut self,
+        wanted: SubscribeRequest,
+        limit: Duration,
+    ) -> Result<SubscribeResponse, Status> {
+        let mut request = self.request(wanted);
+        request.set_timeout(limit);
+        Ok(self.client.subscribe(request).await?.into_inner())
+    }
+
+    /// Opens the stream of what a client subscribed. A server that is no proxy may never answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the status of a proxy that refuses.
+    pub async fn deliveries(&mut self, client_id: &str) -> Result<Deliveries, Status> {
+        let (requests, sent) = mpsc::channel(1);
+        let first = ProxyMessage {
+            client_id: client_id.to_owned(),
+            r#type: "subscribe".to_owned(),
+            ..ProxyMessage::default()
+        };
+        // There is room for one, and nobody else sends.
+        let _first = requests.try_send(first);
+        let request = self.request(ReceiverStream::new(sent));
+        let responses = self.client.client_stream(request).await?.into_inner();
+        Ok(Deliveries { responses, _requests: requests })
+    }
+}
 
 /// The stream of what a client subscribed.
 #[derive(Debug)]
@@ -24,12 +101,7 @@ pub struct Deliveries {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivered {
     /// A message.
-    Message {
-        /// Its topic.
-        topic: String,
-        /// Its payload.
-        payload: Bytes,
-    },
+    Message(Delivery),
     /// So many messages were given up because this client reads too slowly.
     Lost(u64),
 }
@@ -49,57 +121,40 @@ impl Deliveries {
         address: &str,
         client_id: &str,
     ) -> Result<Self, ConnectError> {
-        let mut client = ProxyStreamClient::new(channel).max_decoding_message_size(usize::MAX);
-        let (requests, sent) = mpsc::channel(1);
-        let client_id = client_id.to_owned();
-        // There is room for one, and nobody else sends.
-        let _first = requests.try_send(ProxyMessage { client_id, ..ProxyMessage::default() });
-        let call = client.client_stream(ReceiverStream::new(sent));
-        let responses = opened(address, Server::Proxy, call).await?;
-        Ok(Self { responses, _requests: requests })
+        let mut proxy = ProxyStream::new(channel, None);
+        opened(address, Server::Proxy, proxy.deliveries(client_id)).await
     }
 
     /// Returns what comes next; none when the proxy closed the stream.
     ///
     /// # Errors
     ///
-    /// Returns what is known of it when the stream breaks.
-    pub async fn next(&mut self) -> Result<Option<Delivered>, String> {
-        let next = self.responses.message().await;
-        Ok(next.map_err(|status| status_text(&status))?.map(Delivered::from))
+    /// Returns why the stream broke.
+    pub async fn next(&mut self) -> Result<Option<Delivered>, Status> {
+        Ok(self.responses.message().await?.map(Delivered::from))
     }
 }
 
-#[derive(Deserialize)]
-struct LostFrame {
-    lost: Lost,
-}
-
-#[derive(Deserialize)]
-struct Lost {
-    messages: u64,
-}
-
 impl From<ProxyMessage> for Delivered {
-    /// Unwraps a delivery. What is not wrapped is the payload itself: proxies before the JSON sent it
-    /// bare.
     fn from(message: ProxyMessage) -> Self {
         let ProxyMessage { topic, message, r#type, .. } = message;
         if r#type == "lost"
-            && let Ok(LostFrame { lost }) = serde_json::from_slice(&message)
+            && let Some(messages) = api::lost_messages(&message)
         {
-            return Self::Lost(lost.messages);
+            return Self::Lost(messages);
         }
-        let is_wrapped =
-            DeliveryHead::from_json(&message).is_ok_and(|head| head.payload_bytes.is_some());
-        let delivery = is_wrapped.then(|| Delivery::from_json(&message)).and_then(Result::ok);
-        let payload = delivery.map_or(message, |delivery| delivery.message);
-        Self::Message { topic, payload }
+        let mut delivery = Delivery::of_frame(message);
+        if delivery.topic.is_empty() {
+            delivery.topic = topic;
+        }
+        Self::Message(delivery)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn frame(message: impl Into<Bytes>, kind: &str) -> Delivered {
@@ -107,8 +162,9 @@ mod tests {
         ProxyMessage { topic, message: message.into(), r#type, ..ProxyMessage::default() }.into()
     }
 
-    fn payload(payload: &'static [u8]) -> Delivered {
-        Delivered::Message { topic: "t".to_owned(), payload: payload.into() }
+    fn bare(payload: &'static [u8]) -> Delivered {
+        let topic = "t".to_owned();
+        Delivered::Message(Delivery { topic, ..Delivery::of_frame(payload.into()) })
     }
 
     #[test]
@@ -120,17 +176,17 @@ mod tests {
             message_id: "00".repeat(32),
             message: Bytes::from_static(b"\xffpayload"),
         };
-        assert_eq!(frame(delivery.to_json(), "message"), payload(b"\xffpayload"));
-        assert_eq!(frame(delivery.to_json(), ""), payload(b"\xffpayload"));
-        for bare in [&b"hello"[..], b"\xff", b"", b"{}", br#"{"message":"aGk="}"#] {
-            assert_eq!(frame(bare, "message"), payload(bare));
+        assert_eq!(frame(delivery.to_json(), "message"), Delivered::Message(delivery.clone()));
+        assert_eq!(frame(delivery.to_json(), ""), Delivered::Message(delivery.clone()));
+        for payload in [&b"hello"[..], b"\xff", b"", b"{}", br#"{"message":"aGk="}"#] {
+            assert_eq!(frame(payload, "message"), bare(payload));
         }
     }
 
     #[test]
     fn a_frame_of_losses_tells_how_many() {
         assert_eq!(frame(r#"{"lost":{"messages":3}}"#, "lost"), Delivered::Lost(3));
-        assert_eq!(frame("lost", "lost"), payload(b"lost"));
+        assert_eq!(frame("lost", "lost"), bare(b"lost"));
     }
 
     /// Paused time runs on by itself where nothing else can happen.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cli::clock::unix_ns;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -22,7 +23,6 @@ use crate::{
     mode::{self, Mode, ModeArgs},
     output, progress,
     proxy::{grpc, rest},
-    received::now_unix_ns,
     usage,
 };
 
@@ -167,7 +167,7 @@ fn stamped(payload: Bytes, topic: &str, mode: Mode, context: &Context) -> Result
         return Ok(payload);
     }
     let address = debug_line::own_address(&context.service_url);
-    let now = now_unix_ns();
+    let now = unix_ns();
     let protocol = match mode {
         Mode::Http => "HTTP",
         Mode::Grpc => "gRPC",

@@ -14,7 +14,7 @@ use crate::{
     output,
     persist::Persist,
     proxy::{grpc, rest, socket},
-    received::Sink,
+    received::{Protocol, Sink},
     signals::or_interrupted,
     usage,
     webhook::{Settings, Webhook},
@@ -105,8 +105,12 @@ pub(crate) async fn run(args: Args, global: &Global, context: &Context) -> Resul
 
 fn sink(args: &Args, mode: Mode, context: &Context) -> Result<Sink, Error> {
     let debug = context.debug.then(|| debug_line::own_address(&context.service_url));
-    let is_direct = mode == Mode::Direct;
-    let mut sink = Sink::new(&args.topic, context.client()?, context.output, debug, is_direct);
+    let protocol = match mode {
+        Mode::Http => Protocol::WebSocket,
+        Mode::Grpc => Protocol::Grpc,
+        Mode::Direct => Protocol::Direct,
+    };
+    let mut sink = Sink::new(&args.topic, context.client()?, context.output, debug, protocol);
     if let Some(path) = &args.persist {
         let persist = Persist::open(path)?;
         sink.status(&format!("Persisting messages to {}", persist.path().display()))?;

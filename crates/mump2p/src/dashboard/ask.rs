@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use cli::{client::root_cause, proxy::is_here};
 use futures::future::{join, join_all};
 use reqwest::Client;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -94,11 +95,11 @@ impl Clients {
 
     /// Returns a page, or why there is none.
     async fn get<T: DeserializeOwned>(&self, base: &str, page: &str) -> Result<T, String> {
-        let client = if http::is_local(base) { &self.local } else { &self.remote };
+        let client = if is_here(base) { &self.local } else { &self.remote };
         let page = format!("/api/v1/{page}");
         let answer = client.get(format!("{base}{page}")).send().await.map_err(|error| {
             let late = format!("no answer within {} s", TIMEOUT.as_secs());
-            let cause = if error.is_timeout() { late } else { http::cause(&error) };
+            let cause = if error.is_timeout() { late } else { root_cause(&error) };
             plain(&format!("no answer from {base}: {cause}"), NAME_CHARS_MAX)
         })?;
         let status = answer.status().as_u16();

@@ -3,16 +3,12 @@
 use std::time::{Duration, Instant};
 
 use api::{
-    StreamOptions, go_duration,
+    Delivery, StreamOptions, go_duration,
     sidecar::{Response, ResponseType},
 };
 
 use super::{Session, SessionNode, cache::Sessions, node::Stream, publish::rounded};
-use crate::{
-    Error, output,
-    received::{Protocol, Received, Sink},
-    signals,
-};
+use crate::{Error, output, received::Sink, signals};
 
 /// Sessions in a row whose nodes all fail before it is given up, once messages came.
 const ROUNDS_MAX: u32 = 6;
@@ -161,9 +157,9 @@ fn announce(
 
 fn take(response: Response, sink: &mut Sink) -> Result<(), Error> {
     match ResponseType::try_from(response.command) {
-        Ok(ResponseType::Message) => sink.take(&Received::read(response.data, Protocol::Direct)),
+        Ok(ResponseType::Message) => sink.take(&Delivery::of_frame(response.data)),
         Ok(ResponseType::Unknown) => {
-            if let Some(messages) = crate::received::lost(&response.data).filter(|lost| *lost > 0) {
+            if let Some(messages) = api::lost_messages(&response.data).filter(|lost| *lost > 0) {
                 sink.lost(messages);
             }
             Ok(())

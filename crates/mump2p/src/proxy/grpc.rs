@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-use api::proxy::{
-    ProxyMessage, PublishRequest, PublishResponse, SubscribeRequest,
-    proxy_stream_client::ProxyStreamClient,
-};
+use api::proxy::{PublishRequest, PublishResponse, SubscribeRequest};
 use bytes::Bytes;
-use cli::client::status_text;
+use cli::{
+    client::{root_cause, status_text},
+    proxy::{Delivered, Deliveries, ProxyStream},
+};
 use reqwest::Url;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::{sync::mpsc, time::timeout};
 use tonic::{
-    Code, Request, Status, Streaming,
+    Code, Status,
     transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
 use crate::{
     Context, Error,
     http::{self, LONG_TIMEOUT, SHORT_TIMEOUT},
-    received::{self, Protocol, Received, Sink},
+    received::Sink,
     signals,
 };
 
@@ -78,7 +77,7 @@ pub(crate) async fn channel(url: &str, check: &str) -> Result<Channel, Error> {
         check: check.to_owned(),
     };
     let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|error| Error::Usage(format!("{url}: {}", http::cause(&error))))?
+        .map_err(|error| Error::Usage(format!("{url}: {}", root_cause(&error))))?
         .connect_timeout(SHORT_TIMEOUT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEPALIVE))
@@ -86,19 +85,18 @@ pub(crate) async fn channel(url: &str, check: &str) -> Result<Channel, Error> {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let endpoint = if url.starts_with("https:") {
         let tls = ClientTlsConfig::new().with_native_roots();
-        endpoint.tls_config(tls).map_err(|error| unreachable(http::cause(&error)))?
+        endpoint.tls_config(tls).map_err(|error| unreachable(root_cause(&error)))?
     } else {
         endpoint
     };
-    endpoint.connect().await.map_err(|error| unreachable(http::cause(&error)))
+    endpoint.connect().await.map_err(|error| unreachable(root_cause(&error)))
 }
 
 /// A connected proxy.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     url: String,
-    client: ProxyStreamClient<Channel>,
-    authorization: Option<tonic::metadata::AsciiMetadataValue>,
+    client: ProxyStream,
 }
 
 impl Proxy {
@@ -112,18 +110,8 @@ impl Proxy {
         let authorization = authorization
             .transpose()
             .map_err(|_| Error::Login("the token of the login is not ASCII".to_owned()))?;
-        let client = ProxyStreamClient::new(channel(url, CHECK).await?)
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX);
-        Ok(Self { url: url.to_owned(), client, authorization })
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(value) = &self.authorization {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        request
+        let client = ProxyStream::new(channel(url, CHECK).await?, authorization);
+        Ok(Self { url: url.to_owned(), client })
     }
 
     /// Publishes any bytes.
@@ -138,11 +126,9 @@ impl Proxy {
         message: Bytes,
     ) -> Result<PublishResponse, Error> {
         let (client_id, topic) = (client_id.to_owned(), topic.to_owned());
-        let mut request = self.request(PublishRequest { client_id, topic, message });
-        request.set_timeout(LONG_TIMEOUT);
-        let published = self.client.publish(request).await;
+        let request = PublishRequest { client_id, topic, message };
+        let published = self.client.publish(request, LONG_TIMEOUT).await;
         let published = published.map_err(|status| refused(&self.url, &status, CHECK))?;
-        let published = published.into_inner();
         match published.status.as_str() {
             "published" => Ok(published),
             other => Err(Error::Failed(format!("the proxy answers {other:?}"))),
@@ -166,11 +152,9 @@ impl Proxy {
             threshold: threshold as f32,
             topics: Vec::new(),
         };
-        let mut request = self.request(wanted);
-        request.set_timeout(SHORT_TIMEOUT);
-        let subscribed = self.client.subscribe(request).await;
+        let subscribed = self.client.subscribe(wanted, SHORT_TIMEOUT).await;
         let subscribed = subscribed.map_err(|status| refused(&self.url, &status, CHECK))?;
-        match subscribed.into_inner().status.as_str() {
+        match subscribed.status.as_str() {
             "subscribed" => Ok(()),
             other => Err(Error::Failed(format!("the proxy answers {other:?}"))),
         }
@@ -180,29 +164,16 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// Returns an error if the proxy refuses.
+    /// Returns an error if the proxy refuses, or does not answer.
     pub(crate) async fn stream(&mut self, client_id: &str) -> Result<Deliveries, Error> {
-        let (requests, sent) = mpsc::channel(1);
-        let first = ProxyMessage {
-            client_id: client_id.to_owned(),
-            r#type: "subscribe".to_owned(),
-            ..ProxyMessage::default()
-        };
-        // There is room for one, and the other end is here.
-        let _open = requests.try_send(first);
-        let request = self.request(ReceiverStream::new(sent));
-        let stream = self.client.client_stream(request).await;
-        let stream = stream.map_err(|status| refused(&self.url, &status, CHECK))?;
-        Ok(Deliveries { stream: stream.into_inner(), _requests: requests })
+        let opened = timeout(SHORT_TIMEOUT, self.client.deliveries(client_id)).await;
+        let opened = opened.map_err(|_| Error::Unreachable {
+            address: self.url.clone(),
+            cause: "no answer in time".to_owned(),
+            check: CHECK.to_owned(),
+        })?;
+        opened.map_err(|status| refused(&self.url, &status, CHECK))
     }
-}
-
-/// An open stream of deliveries.
-#[derive(Debug)]
-pub(crate) struct Deliveries {
-    stream: Streaming<ProxyMessage>,
-    /// The stream ends when this does.
-    _requests: mpsc::Sender<ProxyMessage>,
 }
 
 /// Takes deliveries until Ctrl-C; `ahead` of them may wait for the sink.
@@ -211,15 +182,14 @@ pub(crate) struct Deliveries {
 ///
 /// Returns an error if the proxy ends it, or the sink fails.
 pub(crate) async fn read(
-    deliveries: Deliveries,
+    mut deliveries: Deliveries,
     sink: &mut Sink,
     ahead: usize,
 ) -> Result<(), Error> {
     let (queue, mut queued) = mpsc::channel(ahead);
-    let Deliveries { mut stream, _requests } = deliveries;
     let reader = tokio::spawn(async move {
         loop {
-            let next = stream.message().await;
+            let next = deliveries.next().await;
             let is_last = !matches!(next, Ok(Some(_)));
             if queue.send(next).await.is_err() || is_last {
                 return;
@@ -230,7 +200,7 @@ pub(crate) async fn read(
     let end = loop {
         tokio::select! {
             next = queued.recv() => match next {
-                Some(Ok(Some(message))) => if let Err(error) = take(sink, message) {
+                Some(Ok(Some(delivered))) => if let Err(error) = take(sink, delivered) {
                     break Err(error);
                 },
                 Some(Ok(None)) | None => {
@@ -248,16 +218,14 @@ pub(crate) async fn read(
     end
 }
 
-fn take(sink: &mut Sink, message: ProxyMessage) -> Result<(), Error> {
-    if message.r#type == "lost" {
-        sink.lost(received::lost(&message.message).unwrap_or(0));
-        return Ok(());
+fn take(sink: &mut Sink, delivered: Delivered) -> Result<(), Error> {
+    match delivered {
+        Delivered::Message(delivery) => sink.take(&delivery),
+        Delivered::Lost(messages) => {
+            sink.lost(messages);
+            Ok(())
+        }
     }
-    let mut received = Received::read(message.message, Protocol::Grpc);
-    if received.topic.is_empty() {
-        received.topic = message.topic;
-    }
-    sink.take(&received)
 }
 
 /// Returns the error of a call that the server at `url` did not answer well; `check` is what to look

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use api::Delivery;
 use bytes::Bytes;
+use cli::client::root_cause;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
     net::TcpStream,
@@ -21,7 +23,7 @@ use tokio_tungstenite::{
 use crate::{
     Context, Error,
     http::{self, CHECK_PROXY, SHORT_TIMEOUT},
-    received::{self, Protocol, Received, Sink},
+    received::Sink,
     signals,
 };
 
@@ -71,7 +73,7 @@ fn refused(url: &str, error: &tungstenite::Error) -> Error {
     let tungstenite::Error::Http(answer) = error else {
         return Error::Unreachable {
             address: url.to_owned(),
-            cause: http::cause(error),
+            cause: root_cause(error),
             check: CHECK_PROXY.to_owned(),
         };
     };
@@ -104,7 +106,7 @@ pub(crate) async fn read(mut socket: Socket, sink: &mut Sink) -> Result<(), Erro
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     None => return Err(closed(None)),
                     Some(Err(error)) => {
-                        let cause = http::cause(&error);
+                        let cause = root_cause(&error);
                         return Err(Error::Failed(format!("Connection closed by server: {cause}")));
                     }
                 }
@@ -127,9 +129,9 @@ pub(crate) async fn read(mut socket: Socket, sink: &mut Sink) -> Result<(), Erro
 }
 
 fn take(sink: &mut Sink, frame: &Bytes) -> Result<(), Error> {
-    match received::lost(frame) {
+    match api::lost_messages(frame) {
         Some(messages) => sink.lost(messages),
-        None => sink.take(&Received::read(frame.clone(), Protocol::WebSocket))?,
+        None => sink.take(&Delivery::of_frame(frame.clone()))?,
     }
     Ok(())
 }

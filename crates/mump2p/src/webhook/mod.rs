@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cli::client::root_cause;
 use reqwest::{Client, header};
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -169,7 +170,7 @@ fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         "no answer in time (--webhook-timeout)".to_owned()
     } else {
-        http::cause(error)
+        root_cause(error)
     }
 }
 

@@ -27,13 +27,7 @@ use tonic::{
 };
 
 use super::{Face, REQUEST_BYTES_MAX};
-use crate::{
-    budget::Budget,
-    connection::{Item, lost_json},
-    http::SocketCounters,
-    proxy::Identity,
-    until,
-};
+use crate::{budget::Budget, connection::Item, http::SocketCounters, proxy::Identity, until};
 
 /// Where the method is.
 pub(super) const PATH: &str = "/proto.ProxyStream/ClientStream";
@@ -156,7 +150,7 @@ fn encoded(item: &Item) -> Bytes {
         }
         Item::Lost(messages) => {
             let message = ProxyMessage {
-                message: lost_json(*messages).into(),
+                message: api::lost_messages_json(*messages).into(),
                 r#type: "lost".to_owned(),
                 ..ProxyMessage::default()
             };

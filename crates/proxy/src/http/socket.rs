@@ -20,7 +20,7 @@ use tracing::debug;
 
 use super::{Face, SocketCounters, client_of_query};
 use crate::{
-    connection::{Inbox, Item, lost_json},
+    connection::{Inbox, Item},
     error::RequestError,
     until,
 };
@@ -210,7 +210,7 @@ async fn write(socket: &mut WebSocket, inbox: &mut Inbox, first: Item) -> Result
 fn text(item: Item) -> Utf8Bytes {
     match item {
         Item::Message(delivery) => delivery.json.clone(),
-        Item::Lost(messages) => lost_json(messages).into(),
+        Item::Lost(messages) => api::lost_messages_json(messages).into(),
     }
 }
 
