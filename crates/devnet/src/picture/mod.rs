@@ -13,8 +13,9 @@ use story::{Story, Totals};
 /// Messages whose story is kept; the oldest goes first.
 const STORIES_MAX: usize = 64;
 
-/// Messages that are remembered only to know that what still comes of them is old.
-const FORGOTTEN_MAX: usize = 1_024;
+/// Messages whose steps are forgotten, of which only what still comes is counted: nodes that are busy
+/// are thousands of messages behind their publisher.
+const FORGOTTEN_MAX: usize = 4_096;
 
 /// What is known of a cluster.
 #[derive(Debug, Default)]
@@ -23,7 +24,10 @@ pub(crate) struct Picture {
     nodes: BTreeMap<u16, Node>,
     /// The oldest first.
     stories: VecDeque<Story>,
-    forgotten: VecDeque<Id>,
+    /// The stories that went, without their steps.
+    forgotten: BTreeMap<Id, Story>,
+    /// The oldest first.
+    forgotten_ids: VecDeque<Id>,
     /// Messages seen since the start.
     messages: u64,
     /// Events that nodes could not tell.
@@ -47,7 +51,7 @@ pub(crate) struct Standing {
 #[derive(Debug, Default)]
 struct Node {
     standing: Standing,
-    /// Of messages whose story is not kept any more.
+    /// Of messages whose steps are forgotten.
     totals: Totals,
 }
 
@@ -97,12 +101,14 @@ impl Picture {
 
     /// Changes the story of a message, a new one if need be.
     fn story(&mut self, id: Id, change: impl FnOnce(&mut Story)) {
+        self.version += 1;
         let at = match self.stories.iter().rposition(|story| story.id == id) {
             Some(known) => known,
-            None if self.forgotten.contains(&id) => return,
-            None => self.begin_story(id),
+            None => match self.forgotten.get_mut(&id) {
+                Some(old) => return count_late(&mut self.nodes, old, change),
+                None => self.begin_story(id),
+            },
         };
-        self.version += 1;
         if let Some(story) = self.stories.get_mut(at) {
             change(story);
             story.version = self.version;
@@ -114,15 +120,19 @@ impl Picture {
         self.messages += 1;
         self.stories.push_back(Story::new(id));
         if self.stories.len() > STORIES_MAX
-            && let Some(oldest) = self.stories.pop_front()
+            && let Some(mut oldest) = self.stories.pop_front()
         {
-            for node in oldest.nodes.keys() {
-                self.nodes.entry(*node).or_default().totals.add(oldest.totals_at(*node));
+            oldest.forget_steps();
+            for (node, totals) in oldest.totals() {
+                self.nodes.entry(node).or_default().totals.add(totals);
             }
-            self.forgotten.push_back(oldest.id);
-            if self.forgotten.len() > FORGOTTEN_MAX {
-                self.forgotten.pop_front();
-            }
+            self.forgotten_ids.push_back(oldest.id);
+            self.forgotten.insert(oldest.id, oldest);
+        }
+        if self.forgotten_ids.len() > FORGOTTEN_MAX
+            && let Some(oldest) = self.forgotten_ids.pop_front()
+        {
+            self.forgotten.remove(&oldest);
         }
         self.stories.len() - 1
     }
@@ -167,5 +177,16 @@ impl Picture {
             all.add(totals);
             all
         })
+    }
+}
+
+/// Counts what changes in a story whose totals are among those of the nodes.
+fn count_late(nodes: &mut BTreeMap<u16, Node>, story: &mut Story, change: impl FnOnce(&mut Story)) {
+    for (node, totals) in story.totals() {
+        nodes.entry(node).or_default().totals.remove(totals);
+    }
+    change(story);
+    for (node, totals) in story.totals() {
+        nodes.entry(node).or_default().totals.add(totals);
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Story {
     pub(crate) nodes: BTreeMap<u16, AtNode>,
     /// In the order in which they were told; each node's own in the order in which they happened.
     steps: Vec<Step>,
+    /// How many of them are kept.
+    steps_max: usize,
     /// Steps beyond those that are kept.
     pub(crate) steps_left_out: u64,
     /// The picture's, when it changed last.
@@ -94,6 +96,15 @@ impl Totals {
         self.useful_bytes += other.useful_bytes;
         self.wasted_bytes += other.wasted_bytes;
     }
+
+    /// Undoes [`Self::add`].
+    pub(super) fn remove(&mut self, added: Self) {
+        self.delivered -= added.delivered;
+        self.useful -= added.useful;
+        self.wasted -= added.wasted;
+        self.useful_bytes -= added.useful_bytes;
+        self.wasted_bytes -= added.wasted_bytes;
+    }
 }
 
 impl Story {
@@ -107,6 +118,7 @@ impl Story {
             shard_bytes: 0,
             nodes: BTreeMap::new(),
             steps: Vec::new(),
+            steps_max: STEPS_MAX,
             steps_left_out: 0,
             version: 0,
         }
@@ -144,8 +156,13 @@ impl Story {
         self.shard_bytes = bytes;
     }
 
+    /// Keeps from now on only what is counted.
+    pub(super) fn forget_steps(&mut self) {
+        (self.steps, self.steps_max) = (Vec::new(), 0);
+    }
+
     fn step(&mut self, step: Step) {
-        if self.steps.len() < STEPS_MAX {
+        if self.steps.len() < self.steps_max {
             self.steps.push(step);
         } else {
             self.steps_left_out += 1;
@@ -177,6 +194,11 @@ impl Story {
     pub(crate) fn spread_ns(&self) -> i64 {
         let delivered = self.nodes.values().filter_map(|at| at.delivered_unix_ns).max();
         delivered.map_or(0, |last| last - self.begin_unix_ns())
+    }
+
+    /// Returns what it took and brought at each node that told of it.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (u16, Totals)> {
+        self.nodes.keys().map(|node| (*node, self.totals_at(*node)))
     }
 
     /// Returns what it took and brought at one node.

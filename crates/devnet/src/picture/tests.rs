@@ -91,20 +91,25 @@ fn the_oldest_story_goes_and_what_it_brought_stays_counted() {
     assert_eq!(picture.totals(), before);
     assert_eq!((picture.stories().count(), picture.messages()), (STORIES_MAX, 65));
 
-    // A late shard does not begin a story again.
+    // A late shard does not begin a story again, but it is counted; a late delivery as well.
     see(&mut picture, 1, 9_500, What::Redundant { message: A, from: 2, fragments: 4 });
+    see(&mut picture, 3, 9_500, What::Delivered { message: A, topic: topic(), from: 2 });
+    see(&mut picture, 3, 9_600, What::Delivered { message: A, topic: topic(), from: 2 });
     assert!(picture.story_of(&A).is_none());
+    let late = Totals { delivered: 2, wasted: 2, wasted_bytes: 208, ..before };
+    assert_eq!((picture.totals(), picture.messages()), (late, 65));
 }
 
 #[test]
 fn everything_that_is_kept_is_bounded() {
     let mut picture = Picture::default();
-    for number in 0..2_000u32 {
+    for number in 0..5_000u32 {
         let mut message = [0; 32];
         message[..4].copy_from_slice(&number.to_be_bytes());
         see(&mut picture, 1, 1, What::Innovative { message, from: 2, fragments: 4 });
     }
     assert!(picture.stories.len() == STORIES_MAX && picture.forgotten.len() == FORGOTTEN_MAX);
+    assert_eq!(picture.forgotten_ids.len(), FORGOTTEN_MAX);
     for _ in 0..5_000 {
         see(&mut picture, 1, 1, What::Redundant { message: A, from: 2, fragments: 4 });
     }
