@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use node::{Config, Handle, Mode, Running};
-use tempfile::TempDir;
 
 use crate::{
     arguments::Arguments,
     ports::{LOOPBACK, NodePorts, Ports, ProxyPorts},
+    scratch::Scratch,
 };
 
 /// What to do about most starts that fail.
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
     members: Vec<Member>,
     proxies: Vec<ProxyMember>,
     /// Removed at the end, when identities are not kept.
-    _temporary: Option<TempDir>,
+    _temporary: Option<Scratch>,
 }
 
 impl Cluster {
@@ -194,10 +194,10 @@ pub(crate) async fn until_meshed(
     Ok(begin.elapsed())
 }
 
-fn data_folder(kept: Option<&Path>) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+fn data_folder(kept: Option<&Path>) -> anyhow::Result<(PathBuf, Option<Scratch>)> {
     if let Some(kept) = kept {
         return Ok((kept.to_owned(), None));
     }
-    let temporary = tempfile::tempdir().context("make a temporary folder for identities")?;
+    let temporary = Scratch::new().context("make a temporary folder for identities")?;
     Ok((temporary.path().to_owned(), Some(temporary)))
 }

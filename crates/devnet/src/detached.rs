@@ -10,11 +10,15 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+};
 use service::program::Stop;
 
 use crate::last_lines;
@@ -244,27 +248,38 @@ fn end(child: &Child) {
     }
 }
 
-/// Ends the detached cluster and waits until it has; returns what to tell.
+/// Ends the detached cluster and waits until its process has ended; returns what to tell.
 ///
 /// # Errors
 ///
 /// Returns an error if it cannot be ended.
 pub(crate) fn down(files: &Files) -> anyhow::Result<String> {
-    let Some(Running { pid, .. }) = files.running()? else {
-        return Ok("No detached cluster runs.".to_owned());
-    };
+    let none = || Ok("No detached cluster runs.".to_owned());
+    let Some(Running { pid, .. }) = files.running()? else { return none() };
     let id = Pid::from_raw(pid).context("the lock's file names no process")?;
-    if let Err(error) = kill_process(id, Signal::TERM)
-        && files.running()?.is_some()
-    {
-        return Err(error).with_context(|| format!("end process {pid}"));
+    let process = match pidfd_open(id, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(Errno::SRCH) => return none(),
+        Err(error) => return Err(error).with_context(|| format!("watch process {pid}")),
+    };
+    // Its number may have become another's before it was opened, but not one that holds the lock.
+    if files.running()?.is_none_or(|running| running.pid != pid) {
+        return none();
     }
-    let begin = Instant::now();
-    while files.running()?.is_some() {
-        if begin.elapsed() > DOWN_WAIT {
-            bail!("process {pid} does not end; its log is {}", files.log().display());
+    match pidfd_send_signal(&process, Signal::TERM) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => return Err(error).with_context(|| format!("end process {pid}")),
+    }
+    let wait = Timespec::try_from(DOWN_WAIT).context("a time to wait")?;
+    let ended = loop {
+        // It becomes readable when the process has ended.
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&wait)) {
+            Err(Errno::INTR) => {}
+            ended => break ended.with_context(|| format!("watch process {pid}"))?,
         }
-        std::thread::sleep(POLL_INTERVAL);
+    };
+    if ended == 0 {
+        bail!("process {pid} does not end; its log is {}", files.log().display());
     }
     Ok(format!("The cluster (process {pid}) has ended."))
 }

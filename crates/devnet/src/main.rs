@@ -14,6 +14,7 @@ mod ports;
 mod problems;
 mod prometheus;
 mod report;
+mod scratch;
 mod view;
 
 use std::{
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let report = Report { quiet: arguments.quiet, json: arguments.json, brief: is_live };
     let done = match &arguments.task {
         Some(Task::Down { state }) => {
+            scratch::remove_left();
             detached::down(&Files::of(state)).map(|told| report.line(&told))
         }
         Some(Task::BecomePrometheus { parent, arguments }) => {
@@ -89,6 +91,7 @@ fn shows_live(arguments: &Arguments) -> bool {
 
 /// Runs the cluster in this process.
 fn stay(arguments: &Arguments, report: Report, is_live: bool) -> anyhow::Result<()> {
+    scratch::remove_left();
     let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
     let problems = Arc::new(Problems::default());
     let beside = Lines(Arc::clone(&problems));

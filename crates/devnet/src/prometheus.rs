@@ -13,14 +13,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
 };
 use tracing::warn;
 
-use crate::{cluster::Cluster, last_lines, ports::LOOPBACK};
+use crate::{cluster::Cluster, last_lines, ports::LOOPBACK, scratch::Scratch};
 
 const PROGRAM: &str = "prometheus";
 
@@ -41,8 +40,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct Prometheus {
     child: Child,
     address: SocketAddr,
-    /// Its configuration, its data and its log; removed at the end.
-    _folder: TempDir,
+    /// Its configuration, its data and its log.
+    _folder: Scratch,
 }
 
 impl Prometheus {
@@ -53,7 +52,7 @@ impl Prometheus {
     /// Returns an error if it is not installed or does not come up; with the end of its log.
     pub(crate) async fn start(port: u16, cluster: &Cluster) -> anyhow::Result<Self> {
         let address = free(port).context("a port for Prometheus")?;
-        let folder = tempfile::tempdir().context("make a temporary folder for Prometheus")?;
+        let folder = Scratch::new().context("make a temporary folder for Prometheus")?;
         let (config, log) = (folder.path().join("prometheus.yml"), folder.path().join("log"));
         fs::write(&config, configuration(cluster)).context("write Prometheus' configuration")?;
         let stderr = File::create(&log).context("make Prometheus' log")?;

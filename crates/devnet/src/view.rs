@@ -7,7 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::MissedTickBehavior;
+use futures::future::OptionFuture;
+use rustix::process::Signal;
+use tokio::{
+    signal::unix::{Signal as Signals, SignalKind, signal},
+    time::MissedTickBehavior,
+};
 
 use crate::{
     observe::Watched,
@@ -35,9 +40,14 @@ pub(crate) async fn show(watched: Arc<Watched>, problems: Arc<Problems>) {
     let begin = Instant::now();
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw())).ok();
     let mut drawn = 0;
     loop {
-        interval.tick().await;
+        tokio::select! {
+            _ = interval.tick() => {}
+            // While it was stopped (Ctrl-Z) the shell printed below what was drawn.
+            Some(Some(())) = OptionFuture::from(continued.as_mut().map(Signals::recv)) => drawn = 0,
+        }
         let rows = rustix::termios::tcgetwinsize(io::stdout())
             .map_or(ROWS, |size| usize::from(size.ws_row))
             .saturating_sub(1);
@@ -126,8 +136,10 @@ fn newest(story: &Story) -> String {
     if let Some(node) = story.publisher {
         let _written = write!(line, " from node {node}");
     }
-    let _written = write!(line, ", at {} nodes", story.reached());
-    if story.spread_ns() > 0 {
+    let (reached, ending) = (story.reached(), if story.reached() == 1 { "" } else { "s" });
+    let _written = write!(line, ", at {reached} node{ending}");
+    // Its publisher is handed it too, which spreads nothing.
+    if reached > 1 && story.spread_ns() > 0 {
         let _written = write!(line, " after {}", millis(story.spread_ns() as f64 / 1e6));
     }
     line

@@ -94,8 +94,7 @@ async fn a_stack_in_the_background_comes_back_when_it_is_up_and_is_ended_once() 
 
     let said = assert_well(&background.down());
     assert_eq!(said, format!("The cluster (process {id}) has ended.\n"));
-    // It frees the lock as the last thing it does.
-    until("the process has ended", || (!lives(&id)).then_some(())).await;
+    assert!(!lives(&id), "not before it has ended");
     assert_eq!(assert_well(&background.down()), "No detached cluster runs.\n");
 }
 
@@ -175,9 +174,13 @@ async fn a_prometheus_scrapes_the_stack_and_does_not_outlive_it_however_that_end
         return;
     }
     let client = Client::builder().no_proxy().build().expect("a client");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let files = || std::fs::read_dir(temporary.path()).expect("readable").count();
     for signal in ["-TERM", "-KILL"] {
         let arguments = [&SMALL[..], &["--prometheus", "--json", "--no-page"]].concat();
-        let mut devnet = Program::start("devnet", &arguments);
+        let mut command = Command::new(program("devnet"));
+        let command = command.args(&arguments).env("TMPDIR", temporary.path());
+        let mut devnet = Program::run(command);
         let ready: Value = serde_json::from_str(&devnet.line_with("\"ready\"")).expect("JSON");
         let url = ready["prometheus"].as_str().expect("a URL");
         let all_up = async {
@@ -192,5 +195,12 @@ async fn a_prometheus_scrapes_the_stack_and_does_not_outlive_it_however_that_end
         assert_eq!(devnet.ended().await.success(), signal == "-TERM");
         let address = url.strip_prefix("http://").expect("HTTP");
         until("its port is free", || TcpListener::bind(address).ok()).await;
+        let (none, left) = (Background::new(), 2 * usize::from(signal == "-KILL"));
+        // What is Prometheus', and the identities.
+        assert_eq!(files(), left, "{signal}");
+        let mut down = Command::new(program("devnet"));
+        let down = down.args(["down", "--state", none.state()]).env("TMPDIR", temporary.path());
+        assert_well(&down.output().expect("devnet runs"));
+        assert_eq!(files(), 0);
     }
 }

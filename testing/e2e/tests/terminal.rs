@@ -72,6 +72,16 @@ impl Terminal {
         Self { child, keys, screen, before, path, _master: pair.master }
     }
 
+    fn id(&self) -> String {
+        self.child.process_id().expect("it runs").to_string()
+    }
+
+    /// Sends a signal, named as `kill` does: `-INT`.
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.id()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
     fn text(&self) -> String {
         self.screen.lock().expect("whole").screen().contents()
     }
@@ -155,8 +165,7 @@ async fn the_tracers_dashboard_shows_what_it_publishes_and_gives_the_terminal_ba
 
     let mut terminal = Terminal::run(home.path(), &quiet);
     terminal.until_shown("publishing nothing").await;
-    let id = terminal.child.process_id().expect("it runs").to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    terminal.signal("-TERM");
     assert!(!terminal.ended().await.success(), "ended from outside");
 
     let (output, json, _) = mump2p(home.path(), &[&quiet[..], &["--output", "json"]].concat());
@@ -250,6 +259,34 @@ async fn the_start_of_devnet_and_its_view_fit_on_one_screen() {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(text.trim_end().lines().count() <= 22, "{text}");
+    terminal.press("\u{3}");
+    assert!(terminal.ended().await.success());
+}
+
+/// What the shell prints meanwhile is the shell's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_view_of_devnet_goes_on_below_what_was_printed_while_it_was_stopped() {
+    let home = tempfile::tempdir().expect("a folder");
+    let [rows, columns] = [60, 80].map(|size| NonZeroU16::new(size).expect("not 0"));
+    let arguments = ["--nodes", "2", "--proxies", "0", "--base-port", "0"];
+    let mut terminal = Terminal::sized(rows, columns, home.path(), "devnet", &arguments);
+    terminal.until_shown("up 00:00:01").await;
+    terminal.signal("-STOP");
+    let status = std::path::PathBuf::from(format!("/proc/{}/stat", terminal.id()));
+    let stopped =
+        || std::fs::read_to_string(&status).expect("it runs").contains(") T ").then_some(());
+    until("it is stopped", stopped).await;
+    let shell = "[1]+  Stopped\r\n$ fg\r\ndevnet\r\n";
+    std::fs::write(&terminal.path, shell).expect("a terminal");
+    terminal.until_shown("$ fg\ndevnet").await;
+    terminal.signal("-CONT");
+    let goes_on = || {
+        let text = terminal.text();
+        text.split_once("[1]+  Stopped\n$ fg\ndevnet\n")
+            .is_some_and(|(_, below)| below.starts_with("-- up ") && below.contains("no warnings"))
+            .then_some(())
+    };
+    until("the view is drawn below", goes_on).await;
     terminal.press("\u{3}");
     assert!(terminal.ended().await.success());
 }
