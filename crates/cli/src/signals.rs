@@ -2,10 +2,9 @@
 
 use std::{io, thread, time::Duration};
 
-use tokio::{
-    runtime::Builder,
-    signal::unix::{self, SignalKind},
-};
+use tokio::runtime::Builder;
+
+use system::Signals;
 
 /// How long a program that was told to end may take to do it.
 pub const END_LIMIT: Duration = Duration::from_secs(10);
@@ -39,23 +38,71 @@ impl Signal {
 /// Returns an error if the system does not let us wait.
 pub fn watch(told: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let mut signals = {
         let _within = runtime.enter();
-        (unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?)
+        Signals::watch()?
     };
     let watch = async move {
-        let first = next(&mut interrupt, &mut terminate).await;
+        let first = signals.next().await;
         told(first);
-        let again = next(&mut interrupt, &mut terminate);
-        let last = tokio::time::timeout(END_LIMIT, again).await.unwrap_or(first);
+        let last = tokio::time::timeout(END_LIMIT, signals.next()).await.unwrap_or(first);
         std::process::exit(last.exit_code().into());
     };
     thread::Builder::new().spawn(move || runtime.block_on(watch)).map(drop)
 }
 
-async fn next(interrupt: &mut unix::Signal, terminate: &mut unix::Signal) -> Signal {
-    tokio::select! {
-        _ = interrupt.recv() => Signal::Interrupt,
-        _ = terminate.recv() => Signal::Terminate,
+#[cfg(unix)]
+mod system {
+    use std::io;
+
+    use tokio::signal::unix::{self, SignalKind, signal};
+
+    use super::Signal;
+
+    pub(super) struct Signals {
+        interrupt: unix::Signal,
+        terminate: unix::Signal,
+    }
+
+    impl Signals {
+        pub(super) fn watch() -> io::Result<Self> {
+            let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+            Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+        }
+
+        pub(super) async fn next(&mut self) -> Signal {
+            tokio::select! {
+                _ = self.interrupt.recv() => Signal::Interrupt,
+                _ = self.terminate.recv() => Signal::Terminate,
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+
+    use tokio::signal::windows::{CtrlC, CtrlClose, ctrl_c, ctrl_close};
+
+    use super::Signal;
+
+    /// Ctrl-C, and the end of the console.
+    pub(super) struct Signals {
+        interrupt: CtrlC,
+        terminate: CtrlClose,
+    }
+
+    impl Signals {
+        pub(super) fn watch() -> io::Result<Self> {
+            Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_close()? })
+        }
+
+        pub(super) async fn next(&mut self) -> Signal {
+            tokio::select! {
+                _ = self.interrupt.recv() => Signal::Interrupt,
+                _ = self.terminate.recv() => Signal::Terminate,
+            }
+        }
     }
 }
