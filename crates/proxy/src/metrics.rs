@@ -67,7 +67,10 @@ pub(crate) fn page(face: &Face, picture: &Picture) -> String {
         let help = "Where the machine is; always 1.";
         families.gauges("optimum_det_coordinates_geo_location", help, [(labels, 1.0)]);
     }
-    families.text(&[("cluster_id", proxy.config.cluster_id.clone())])
+    families.text(&[
+        ("cluster_id", proxy.config.cluster_id.clone()),
+        ("protocol_type", proxy.upstream.mode()),
+    ])
 }
 
 fn client_topic([client, topic]: &[String; 2]) -> Labels {

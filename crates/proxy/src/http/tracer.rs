@@ -38,11 +38,10 @@ pub(super) async fn stream(
     let window = window(query_value(query.as_deref(), "window")?.as_deref())?;
     let upstream = &face.proxy.upstream;
     let up = upstream.ranked();
-    let mode = up.iter().find_map(|node| Some(node.state().health?.node_mode));
     let nodes = Nodes {
         addresses: upstream.nodes().iter().map(|node| node.address()).collect(),
         active: up.len(),
-        algorithm: mode.unwrap_or_default(),
+        algorithm: upstream.mode(),
     };
     let now = Instant::now();
     // Copied first: while it is looked at, what nodes report has to wait.

@@ -118,6 +118,12 @@ impl Upstream {
         Self { nodes: nodes.collect(), assigned: Mutex::default() }
     }
 
+    /// Returns the mode of the nodes, which is the same of all of them in one mesh; empty until the
+    /// first of them said it.
+    pub(crate) fn mode(&self) -> String {
+        self.nodes.iter().find_map(|node| Some(node.state().health?.node_mode)).unwrap_or_default()
+    }
+
     /// Returns all nodes, in the order of `P2P_NODES`.
     pub(crate) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes

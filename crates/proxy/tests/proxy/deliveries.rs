@@ -96,7 +96,9 @@ async fn a_message_that_few_nodes_report_is_given_out_after_the_fallback_delay_a
     assert_eq!(socket.message().await.message, "x");
     let page = proxy.metrics().await;
     for name in ["fallback_deliveries_total", "message_fallback_deliveries_total"] {
-        let line = format!("{name}{{cluster_id=\"\",client_id=\"c\",topic=\"t\"}} 1.0\n");
+        let line = format!(
+            "{name}{{cluster_id=\"\",protocol_type=\"optimum\",client_id=\"c\",topic=\"t\"}} 1.0\n"
+        );
         assert!(page.contains(&line), "{page}");
     }
 }
@@ -189,7 +191,10 @@ async fn what_a_node_sends_that_means_nothing_is_counted_and_hurts_nobody() {
     nodes[source].report("t", b"sense");
     assert_eq!(socket.message().await.message, "sense");
     let page = proxy.metrics().await;
-    let of_source = format!("{{cluster_id=\"\",node_id=\"{}\"}}", nodes[source].address);
+    let of_source = format!(
+        "{{cluster_id=\"\",protocol_type=\"optimum\",node_id=\"{}\"}}",
+        nodes[source].address
+    );
     assert!(
         page.contains(&format!("optimum_proxy_node_nonsense_total{of_source} 4.0\n")),
         "{page}"

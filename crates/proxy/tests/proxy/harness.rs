@@ -61,8 +61,9 @@ impl Proxy {
     }
 
     pub(crate) async fn until_nodes(&self, count: usize) {
-        let wanted = format!("\nnodes_active_total{{cluster_id=\"\"}} {count}.0\n");
-        until("the nodes are connected", async || self.metrics().await.contains(&wanted)).await;
+        let value = format!("}} {count}.0");
+        let says = |line: &str| line.starts_with("nodes_active_total{") && line.ends_with(&value);
+        until("the nodes are connected", async || self.metrics().await.lines().any(says)).await;
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -65,15 +65,18 @@ async fn every_metric_of_the_contract_is_there_in_both_generations() {
         "go_goroutines",
     ] {
         let sample = page.lines().find(|line| line.starts_with(&format!("{name}{{")));
-        assert!(sample.is_some_and(|s| s.contains("cluster_id=\"\"")), "{name} is not in {page}");
+        assert!(
+            sample.is_some_and(|s| s.contains("cluster_id=\"\",protocol_type=\"optimum\"")),
+            "{name} is not in {page}"
+        );
     }
     for name in ["fallback_deliveries_total", "message_fallback_deliveries_total"] {
         assert!(page.contains(&format!("# TYPE {name} counter")), "{name}");
     }
     for line in [
-        "published_messages_by_client_total{cluster_id=\"\",client_id=\"c\",topic=\"t\"} 1.0",
-        "client_topic_threshold{cluster_id=\"\",client_id=\"c\",topic=\"t\"} 1.0",
-        "publish_error_total{cluster_id=\"\",client_id=\"c\",error_type=\"not_assigned\",topic=\"nobody's\"} 1.0",
+        "published_messages_by_client_total{cluster_id=\"\",protocol_type=\"optimum\",client_id=\"c\",topic=\"t\"} 1.0",
+        "client_topic_threshold{cluster_id=\"\",protocol_type=\"optimum\",client_id=\"c\",topic=\"t\"} 1.0",
+        "publish_error_total{cluster_id=\"\",protocol_type=\"optimum\",client_id=\"c\",error_type=\"not_assigned\",topic=\"nobody's\"} 1.0",
     ] {
         assert!(page.contains(line), "{line} is not in {page}");
     }

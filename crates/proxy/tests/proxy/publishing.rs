@@ -97,7 +97,7 @@ async fn what_a_node_refuses_is_refused_with_its_reason_and_may_be_tried_again()
     node.on_publish(OnPublish::Confirm);
     assert_eq!(proxy.publish("c", "t", "x").await.1["status"], "published");
     let page = proxy.metrics().await;
-    let line = "publish_error_total{cluster_id=\"\",client_id=\"c\",error_type=\"refused_by_node\",topic=\"t\"} 1.0\n";
+    let line = "publish_error_total{cluster_id=\"\",protocol_type=\"optimum\",client_id=\"c\",error_type=\"refused_by_node\",topic=\"t\"} 1.0\n";
     assert!(page.contains(line), "{page}");
 }
 
