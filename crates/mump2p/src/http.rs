@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use cli::{client::root_cause, proxy::is_here};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect::Policy};
+use reqwest::{
+    Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, header,
+    redirect::Policy,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +19,9 @@ pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest answer that is read, in bytes.
 pub(crate) const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// How many redirects are followed, one after the other.
+const REDIRECTS_MAX: usize = 10;
 
 /// What to look at when a proxy does not answer.
 pub(crate) const CHECK_PROXY: &str = "that a proxy runs there (make up starts a local stack), and the address (--service-url, MUMP2P_SERVICE_URL)";
@@ -102,6 +108,14 @@ impl Service {
         let answer =
             request.send().await.map_err(|error| unreachable(&url, &error, CHECK_PROXY))?;
         let status = answer.status().as_u16();
+        if let Some(place) = redirect(&answer) {
+            // Without what was asked for it is an address to give.
+            let place = place.strip_suffix(path).unwrap_or(&place);
+            return Err(Error::Failed(format!(
+                "{url} is elsewhere (status {status}): give that address, {place} \
+                 (--service-url, MUMP2P_SERVICE_URL)"
+            )));
+        }
         let body = body(answer, ANSWER_BYTES_MAX).await?;
         Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
     }
@@ -166,12 +180,22 @@ impl Answer {
     }
 }
 
-/// Makes a client. It goes through the system's HTTP proxy unless the server is on this machine.
+/// Makes a client. It goes through the system's HTTP proxy unless the server is on this machine, and
+/// follows a redirect only if the request stays what it is: 301, 302 and 303 make a GET without a
+/// body of a POST, and its message is gone.
 pub(crate) fn client(base: &str, timeout: Duration) -> Result<Client, Error> {
-    built(base, Client::builder().timeout(timeout))
+    let keeping = Policy::custom(|attempt| match attempt.status() {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+            if attempt.previous().len() < REDIRECTS_MAX =>
+        {
+            attempt.follow()
+        }
+        _ => attempt.stop(),
+    });
+    built(base, Client::builder().timeout(timeout).redirect(keeping))
 }
 
-/// Makes one that follows no redirect, which would make a GET without a body of a POST.
+/// Makes one that follows no redirect.
 pub(crate) fn straight_client(base: &str, timeout: Duration) -> Result<Client, Error> {
     built(base, Client::builder().timeout(timeout).redirect(Policy::none()))
 }
@@ -206,6 +230,12 @@ pub(crate) fn base_url(base: &str, what: &str, sample: &str) -> Result<String, E
         Err(error) if base.contains("://") => wrong(&error.to_string()),
         Err(_) => wrong("it does not begin with http:// or https://"),
     }
+}
+
+/// Returns where an answer sends to, if that is all that it does.
+pub(crate) fn redirect(answer: &Response) -> Option<String> {
+    let place = answer.headers().get(header::LOCATION).filter(|_| answer.status().is_redirection());
+    Some(String::from_utf8_lossy(place?.as_bytes()).into_owned())
 }
 
 /// Reads a body, up to a length.

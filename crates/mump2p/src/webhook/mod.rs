@@ -150,16 +150,13 @@ impl Worker {
         let answer = request.send().await;
         let answer = answer.map_err(|error| format!("Webhook {}: {}", self.url, why(&error)))?;
         let status = answer.status().as_u16();
-        if answer.status().is_redirection() {
-            let place = answer.headers().get(header::LOCATION);
-            let place = place.map(|place| String::from_utf8_lossy(place.as_bytes()));
+        if let Some(place) = http::redirect(&answer) {
             return Err(format!(
-                "Webhook responded with status code: {status} (a redirect to {}, which is not \
-                 followed: give that address)",
-                place.as_deref().unwrap_or("nowhere")
+                "Webhook responded with status code: {status} (a redirect to {place}, which is not \
+                 followed: give that address)"
             ));
         }
-        if status >= 400 {
+        if status >= 300 {
             return Err(format!("Webhook responded with status code: {status}"));
         }
         Ok(())

@@ -66,3 +66,27 @@ async fn what_is_not_published_is_not_counted() {
     let printed = mump2p.run(&["usage"]).await.well();
     assert!(printed.starts_with("Published:       0 of 1/hour, "), "{printed}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_count_at_once_lose_nothing_and_let_nothing_through() {
+    let (_nodes, proxy) = stack(1).await;
+    let mump2p = Mump2p::before(&proxy);
+    limited(&mump2p, "max_publish_per_hour", 5);
+    proxy.subscribe("auth0|u1", TOPIC, 1.0).await;
+    let messages: Vec<String> = (0..8).map(|number| format!("message {number}")).collect();
+    let runs =
+        messages.iter().map(async |message| mump2p.run(&[&PUBLISH[..], &[message]].concat()).await);
+    let (published, refused): (Vec<_>, Vec<_>) =
+        futures::future::join_all(runs).await.into_iter().partition(|ended| ended.code == Some(0));
+    assert_eq!((published.len(), refused.len()), (5, 3), "{refused:?}");
+    for ended in refused {
+        ended.refused(1, "per-hour limit reached (5/hour)");
+    }
+    let usage = mump2p.run(&["usage", "--output", "json"]).await.well();
+    let usage: Value = serde_json::from_str(&usage).expect("JSON");
+    let megabytes = (5 * messages[0].len()) as f64 / f64::from(1 << 20);
+    assert_eq!(
+        (&usage["publish_count"], &usage["bytes_published_mb"]),
+        (&json!(5), &json!(megabytes))
+    );
+}
