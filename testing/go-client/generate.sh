@@ -20,5 +20,6 @@ for folder in grpc_p2p_client grpc_proxy_client; do
         --go-grpc_out="gen/$folder" --go-grpc_opt=paths=source_relative \
         "$root/$folder"/proto/*.proto
 done
-go vet .
+# What is made of both files compiles.
+go vet ./...
 go build -o bin/client .

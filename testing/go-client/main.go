@@ -1,10 +1,9 @@
-// A client in Go, made from the proto files as the guide does it. It subscribes a topic at a node and
-// at a proxy, publishes through both, and prints what comes:
+// A client in Go of a node's sidecar, made from the proto files as the guide does it. It subscribes a
+// topic at one node, publishes at another, and prints what comes:
 //
-//	client <sidecar> <proxy> <topic>
+//	client <sidecar> <sidecar of another node> <topic>
 //
-// It ends with 0 when a message published through the proxy came from both, and one published
-// through the node as well.
+// docs/samples/go is one of a proxy.
 package main
 
 import (
@@ -19,14 +18,14 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	sidecar "github.com/open-optimump2p/go-client/gen/grpc_p2p_client/proto"
-	proxy "github.com/open-optimump2p/go-client/gen/grpc_proxy_client/proto"
 )
 
 const (
 	publishCommand   = 1
 	subscribeCommand = 2
-	clientID         = "go-client"
 	limit            = 60 * time.Second
+	// Between two tries to publish: nobody says when the nodes have a mesh for a topic.
+	pause = 200 * time.Millisecond
 )
 
 // delivery is the JSON of a delivered message; the payload is base64 in it.
@@ -37,7 +36,7 @@ type delivery struct {
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: client <sidecar> <proxy> <topic>")
+		fmt.Fprintln(os.Stderr, "usage: client <sidecar> <sidecar of another node> <topic>")
 		os.Exit(2)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -48,92 +47,59 @@ func main() {
 	}
 }
 
-func dial(address string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(address,
+// connect opens a stream of commands at a node that says it is healthy.
+func connect(ctx context.Context, address string) (sidecar.CommandStream_ListenCommandsClient, error) {
+	connection, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
-}
-
-func run(ctx context.Context, sidecarAddress, proxyAddress, topic string) error {
-	nodeConn, err := dial(sidecarAddress)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer nodeConn.Close()
-	node := sidecar.NewCommandStreamClient(nodeConn)
+	node := sidecar.NewCommandStreamClient(connection)
 	health, err := node.Health(ctx, &sidecar.Void{})
 	if err != nil {
-		return fmt.Errorf("health of the node: %w", err)
+		return nil, fmt.Errorf("health of %s: %w", address, err)
 	}
-	fmt.Printf("node: healthy=%t mode=%s\n", health.Status, health.NodeMode)
-	commands, err := node.ListenCommands(ctx)
-	if err != nil {
-		return fmt.Errorf("stream of the node: %w", err)
-	}
-	if err := commands.Send(&sidecar.Request{Command: subscribeCommand, Topic: topic}); err != nil {
-		return fmt.Errorf("subscribe at the node: %w", err)
-	}
-
-	proxyConn, err := dial(proxyAddress)
-	if err != nil {
-		return err
-	}
-	defer proxyConn.Close()
-	proxyClient := proxy.NewProxyStreamClient(proxyConn)
-	subscribe := &proxy.SubscribeRequest{ClientId: clientID, Topic: topic, Threshold: 0.1}
-	if _, err := proxyClient.Subscribe(ctx, subscribe); err != nil {
-		return fmt.Errorf("subscribe at the proxy: %w", err)
-	}
-	stream, err := proxyClient.ClientStream(ctx)
-	if err != nil {
-		return fmt.Errorf("stream of the proxy: %w", err)
-	}
-	if err := stream.Send(&proxy.ProxyMessage{ClientId: clientID}); err != nil {
-		return fmt.Errorf("name the client: %w", err)
-	}
-
-	publish := &proxy.PublishRequest{ClientId: clientID, Topic: topic, Message: []byte("by proxy")}
-	if _, err := proxyClient.Publish(ctx, publish); err != nil {
-		return fmt.Errorf("publish at the proxy: %w", err)
-	}
-	if err := commands.Send(&sidecar.Request{Command: publishCommand, Topic: topic, Data: []byte("by node")}); err != nil {
-		return fmt.Errorf("publish at the node: %w", err)
-	}
-	if err := until("node", func() ([]byte, error) {
-		response, err := commands.Recv()
-		if err != nil || response.Command != sidecar.ResponseType_Message {
-			return nil, err
-		}
-		return response.Data, nil
-	}); err != nil {
-		return err
-	}
-	return until("proxy", func() ([]byte, error) {
-		message, err := stream.Recv()
-		if err != nil {
-			return nil, err
-		}
-		return message.Message, nil
-	})
+	fmt.Printf("healthy=%t mode=%s\n", health.Status, health.NodeMode)
+	return node.ListenCommands(ctx)
 }
 
-// until receives until both messages came. What is no message is nil.
-func until(from string, next func() ([]byte, error)) error {
-	missing := map[string]bool{"by proxy": true, "by node": true}
-	for len(missing) > 0 {
-		data, err := next()
+func run(ctx context.Context, here, there, topic string) error {
+	receiver, err := connect(ctx, here)
+	if err != nil {
+		return err
+	}
+	if err := receiver.Send(&sidecar.Request{Command: subscribeCommand, Topic: topic}); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	publisher, err := connect(ctx, there)
+	if err != nil {
+		return err
+	}
+	go publish(ctx, publisher, topic)
+	for {
+		response, err := receiver.Recv()
 		if err != nil {
-			return fmt.Errorf("%s, without %v: %w", from, missing, err)
+			return fmt.Errorf("receive: %w", err)
 		}
-		if data == nil {
+		if response.Command != sidecar.ResponseType_Message {
 			continue
 		}
 		var message delivery
-		if err := json.Unmarshal(data, &message); err != nil {
-			return fmt.Errorf("%s: %w", from, err)
+		if err := json.Unmarshal(response.Data, &message); err != nil {
+			return err
 		}
-		fmt.Printf("%s: %q on %q\n", from, message.Message, message.Topic)
-		delete(missing, string(message.Message))
+		fmt.Printf("%q on %q\n", message.Message, message.Topic)
+		return nil
 	}
-	return nil
+}
+
+// publish publishes until the program ends.
+func publish(ctx context.Context, node sidecar.CommandStream_ListenCommandsClient, topic string) {
+	for number := 0; ctx.Err() == nil; number++ {
+		data := fmt.Appendf(nil, "hello %d", number)
+		// Where it fails, nothing is received, which is told.
+		_ = node.Send(&sidecar.Request{Command: publishCommand, Topic: topic, Data: data})
+		time.Sleep(pause)
+	}
 }
