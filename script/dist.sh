@@ -10,6 +10,9 @@ cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 out=$PWD/target/dist
 registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+# The terms of what is linked in beside crates: Rust's library and the C library.
+rust=$(rustc --print sysroot)/share/doc/rust
+musl=${MUSL_COPYRIGHT:-/usr/share/doc/musl/copyright}
 commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo unknown)
 version=$(git describe --tags --exact-match HEAD 2>/dev/null || echo "dev-$commit")
 # The time in archives and bills is the commit's, so that equal programs give equal archives.
@@ -20,6 +23,13 @@ export SOURCE_DATE_EPOCH
     echo "dist: cargo-cyclonedx is missing; cargo install --locked cargo-cyclonedx" >&2
     exit 1
 }
+
+for text in "$rust/COPYRIGHT-library.html" "$rust/licenses/MIT.txt" "$musl"; do
+    [ -f "$text" ] || {
+        echo "dist: $text is missing, which has terms of what is linked in (MUSL_COPYRIGHT names musl's)" >&2
+        exit 1
+    }
+done
 
 # What is for people to run, and the programs in each: those that the manifest names, or one of its name.
 packages='node proxy cli mump2p'
@@ -66,23 +76,47 @@ bill() {
     find . -name '*.cdx.json' -not -path './target/*' -delete
 }
 
-# licences CPU: name, version and licence of each crate that is linked in, and the texts it brings.
+# licences CPU: name, version and licence of each crate that is linked in, and the texts it brings; then
+# what is linked in beside crates.
 licences() {
+    crates=target/dist/crates
     # shellcheck disable=SC2046,SC2086 # a list of words
     "$cargo" tree --locked $(printf -- '--package %s ' $packages) --edges normal --target "$1-unknown-linux-musl" --prefix none \
-        --format '{p}|{l}|{r}' | sed 's/ (\*)$//' | grep -v "($PWD\|^$" | LC_ALL=C sort -u >target/dist/crates
+        --format '{p}|{l}|{r}' | sed 's/ (\*)$//' | grep -v "($PWD\|^$" | LC_ALL=C sort -u >"$crates"
     echo "What these programs are made of, beside themselves, and under which terms."
     echo
-    sed 's/|/  /g' target/dist/crates
-    sed 's/|.*//; s/ (proc-macro)//; s/ v/-/' target/dist/crates | while read -r crate; do
+    sed 's/|/  /g' "$crates"
+    echo "Rust's standard library  MIT OR Apache-2.0  https://github.com/rust-lang/rust"
+    echo "musl, the C library  MIT  https://musl.libc.org"
+    : >"$crates.bare"
+    sed 's/ (proc-macro)//; s/ v/-/' "$crates" | while IFS='|' read -r crate terms _; do
+        found=
         for text in "$registry"/*/"$crate"/LICENSE* "$registry"/*/"$crate"/LICENCE* \
-            "$registry"/*/"$crate"/COPYING* "$registry"/*/"$crate"/NOTICE*; do
+            "$registry"/*/"$crate"/LICENSES/* "$registry"/*/"$crate"/COPYING* "$registry"/*/"$crate"/NOTICE*; do
             [ -f "$text" ] || continue
-            printf '\n======== %s: %s\n\n' "$crate" "$(basename "$text")"
-            cat "$text"
+            found=yes
+            licence "$crate: $(basename "$text")" "$text"
         done
+        case $found$terms in
+            yes*) ;;
+            *MIT*) printf '%s ' "$crate" >>"$crates.bare" ;;
+            *)
+                echo "dist: $crate brings no text of its terms, which are $terms" >&2
+                exit 1
+                ;;
+        esac
     done
-    rm target/dist/crates
+    licence "Rust's standard library" "$rust/COPYRIGHT-library.html" | sed 's/<[^>]*>//g' | cat -s
+    licence musl "$musl"
+    # Each of them names its authors in its repository.
+    licence "MIT, as it is of those that bring no text: $(cat "$crates.bare")" "$rust/licenses/MIT.txt"
+    rm "$crates" "$crates.bare"
+}
+
+# licence NAME FILE
+licence() {
+    printf '\n======== %s\n\n' "$1"
+    cat "$2"
 }
 
 # manuals FOLDER: each program writes its own, and mump2p the completions; they must run on this CPU.
