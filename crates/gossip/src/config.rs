@@ -14,6 +14,9 @@ pub enum Profile {
     /// round-robin over the mesh, recoding above a threshold.
     #[default]
     Documented,
+    /// Fragments that the publisher committed to, asked for near by, fed over long ways, and
+    /// combinations of them as repair.
+    Adaptive,
 }
 
 impl Profile {
@@ -21,6 +24,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Self::Documented => "documented",
+            Self::Adaptive => "adaptive",
         }
     }
 }
@@ -52,6 +56,73 @@ impl Default for MeshConfig {
             outbound: 2,
             prune_backoff: Duration::from_secs(60),
             unsubscribe_backoff: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The numbers of profile `adaptive`; `docs/protocol.md` has the reason of each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdaptiveConfig {
+    /// Up to this many bytes a message is one fragment, sent whole.
+    pub whole_bytes_max: u64,
+    /// Fragments that a longer message is cut into, where their length allows.
+    pub fragments_target: u16,
+    /// The shortest fragment.
+    pub fragment_bytes_min: u64,
+    /// The longest fragment; at most [`crate::wire::PIECE_BYTES_MAX`].
+    pub fragment_bytes_max: u64,
+    /// The most fragments of a generation.
+    pub generation_fragments: u16,
+    /// Data peers of a topic that this node looks for.
+    pub data_peers: usize,
+    /// Data peers above which others are turned away.
+    pub data_peers_max: usize,
+    /// Of those looked for, how many are the nearest.
+    pub data_peers_nearest: usize,
+    /// A peer that answers within this time is near: it is asked for what it has.
+    pub near_rtt: Duration,
+    /// A node with fewer near data peers is fed by all of them.
+    pub near_peers_few: usize,
+    /// After news, near data peers are told of it within this time.
+    pub tell_near_after: Duration,
+    /// The same for the others.
+    pub tell_far_after: Duration,
+    /// Fragments asked of one peer at a time.
+    pub asks_per_peer: usize,
+    /// How long a fragment is known to be held only far away before it is asked for there.
+    pub far_patience: Duration,
+    /// Data peers that the publisher sends to unasked, the nearest.
+    pub first_peers: usize,
+    /// To how many far peers a fragment is sent on unasked by who is first to hold it near by.
+    pub carried_over: usize,
+    /// To how many data peers it is sent on unasked by who has few near, by how many nodes it has
+    /// passed.
+    pub pushes: Vec<usize>,
+    /// Combinations that who feeds adds when it has the message, as a share of what it fed.
+    pub combination_share: f64,
+}
+
+impl Default for AdaptiveConfig {
+    fn default() -> Self {
+        Self {
+            whole_bytes_max: 16 << 10,
+            fragments_target: 64,
+            fragment_bytes_min: 1 << 10,
+            fragment_bytes_max: 16 << 10,
+            generation_fragments: 128,
+            data_peers: 30,
+            data_peers_max: 48,
+            data_peers_nearest: 8,
+            near_rtt: Duration::from_millis(40),
+            near_peers_few: 4,
+            tell_near_after: Duration::from_millis(1),
+            tell_far_after: Duration::from_millis(20),
+            asks_per_peer: 2,
+            far_patience: Duration::from_millis(300),
+            first_peers: 10,
+            carried_over: 1,
+            pushes: vec![4, 4],
+            combination_share: 0.25,
         }
     }
 }
@@ -137,6 +208,8 @@ pub struct Config {
     pub shard_multiplier: f64,
     /// A relay recodes once it holds more than k × this shards (`OPTIMUM_THRESHOLD`).
     pub forward_threshold: f64,
+    /// The numbers of profile `adaptive`.
+    pub adaptive: AdaptiveConfig,
     /// Control-mesh degrees.
     pub mesh: MeshConfig,
     /// Time between two heartbeats. 700 ms as in the documented system.
@@ -172,6 +245,7 @@ impl Default for Config {
             shard_factor: 4,
             shard_multiplier: 1.5,
             forward_threshold: 0.75,
+            adaptive: AdaptiveConfig::default(),
             mesh: MeshConfig::default(),
             heartbeat: Duration::from_millis(700),
             retain_heartbeats: 6,

@@ -172,7 +172,7 @@ pub enum Fault {
         header: HeaderHash,
     },
     /// Something that only another profile has; peers of another profile are not let in.
-    #[error("something that profile {} does not have", crate::Profile::Documented.name())]
+    #[error("something that the profile of this node does not have")]
     OtherProfile,
     /// A shard, or a piece of one, that does not fit the header.
     #[error("shard of header {header} does not fit it: {what}")]

@@ -24,11 +24,13 @@
 
 pub mod wire;
 
+mod asking;
 mod commitment;
 mod config;
 mod control_queue;
 mod event;
 mod header;
+mod holding;
 mod ids;
 mod jobs;
 mod keys;
@@ -38,6 +40,7 @@ mod peer;
 mod recent;
 mod repair;
 mod replay;
+mod rumours;
 mod score;
 mod state;
 mod stats;
@@ -47,7 +50,7 @@ mod window;
 mod work;
 
 pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentError, Commitments, CommittedList};
-pub use config::{Config, ConfigError, Limits, MeshConfig, Profile};
+pub use config::{AdaptiveConfig, Config, ConfigError, Limits, MeshConfig, Profile};
 pub use event::{
     Delivery, Direction, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,
 };

@@ -37,6 +37,14 @@ pub(crate) struct Peer {
     /// Whether the number of our data stream is yet to be sent on it.
     pub(crate) epoch_due: bool,
     pub(crate) allowance: Allowance,
+    /// The number of the probe on the way to it, and when it left.
+    pub(crate) probe: Option<(u32, Instant)>,
+    /// How long the last probe took to come back.
+    pub(crate) probed_rtt: Option<Duration>,
+    /// Fragments asked of it and not come.
+    pub(crate) asked: usize,
+    /// How long it takes to answer, the newest counting a quarter.
+    pub(crate) answer_time: Option<Duration>,
     pub(crate) shards_sent: u64,
     pub(crate) shards_received: u64,
     /// Of those, the innovative ones.
@@ -89,10 +97,27 @@ impl Peer {
             control_ready: false,
             epoch_due: true,
             allowance: Allowance::default(),
+            probe: None,
+            probed_rtt: None,
+            asked: 0,
+            answer_time: None,
             shards_sent: 0,
             shards_received: 0,
             shards_innovative: 0,
         }
+    }
+
+    /// It took `time` to answer.
+    pub(crate) fn on_answer(&mut self, time: Duration) {
+        self.answer_time = Some(match self.answer_time {
+            Some(before) => (before * 3 + time) / 4,
+            None => time,
+        });
+    }
+
+    /// It has not answered for `time`.
+    pub(crate) fn on_no_answer(&mut self, time: Duration) {
+        self.answer_time = Some(self.answer_time.unwrap_or_default().max(time));
     }
 
     /// A whole shard came from the peer.

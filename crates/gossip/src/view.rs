@@ -98,7 +98,7 @@ impl<P: PeerName> View<'_, P> {
             OpenMessage {
                 message: message.signed.header.message,
                 rank: message.rank(),
-                fragments: message.shape.fragments(),
+                fragments: message.fragments() as u16,
             }
         })
     }

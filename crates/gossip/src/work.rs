@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rlnc::{Decoder, Pool};
+use rlnc::{Decoder, Generations, Pool};
 use sha2::{Digest, Sha256};
 
-use crate::MessageId;
+use crate::{Commitments, MessageId};
 
 /// Names a job; never used twice by one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ pub enum Job {
     Hash {
         /// The payload.
         payload: Bytes,
+        /// How it is cut, where its fragments are committed to.
+        committed: Option<Generations>,
     },
     /// Decode a generation and check the message id its header claims.
     Decode {
@@ -31,13 +33,24 @@ pub enum Job {
         /// What SHA-256 of the payload must be.
         claimed: MessageId,
     },
+    /// Put fragments together and check the message id their header claims.
+    Assemble {
+        /// One after another they are the payload.
+        pieces: Vec<Bytes>,
+        /// Where the payload's buffer comes from.
+        pool: Pool,
+        /// Length of the payload.
+        payload_bytes: u64,
+        /// What SHA-256 of the payload must be.
+        claimed: MessageId,
+    },
 }
 
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The id of the payload.
-    Hashed(MessageId),
+    /// The id of the payload, and the commitments to its fragments where they were asked for.
+    Hashed(MessageId, Option<Box<Commitments>>),
     /// The payload is what its header claims.
     Verified(Bytes),
     /// The payload is not what its header claims.
@@ -50,7 +63,26 @@ impl Job {
     /// Does the work.
     pub fn run(self) -> Outcome {
         match self {
-            Self::Hash { payload } => Outcome::Hashed(message_id(&payload)),
+            Self::Hash { payload, committed } => {
+                let commitments = committed.map(|cut| Box::new(Commitments::new(&payload, cut)));
+                Outcome::Hashed(message_id(&payload), commitments)
+            }
+            Self::Assemble { pieces, pool, payload_bytes, claimed } => {
+                let mut buffer = pool.take(payload_bytes as usize);
+                let mut rest: &mut [u8] = &mut buffer;
+                for piece in pieces {
+                    let Some((start, after)) = rest.split_at_mut_checked(piece.len()) else {
+                        return Outcome::Failed;
+                    };
+                    start.copy_from_slice(&piece);
+                    rest = after;
+                }
+                if rest.is_empty() && message_id(&buffer) == claimed {
+                    Outcome::Verified(Bytes::from_owner(buffer))
+                } else {
+                    Outcome::Polluted
+                }
+            }
             Self::Decode { decoder, pool, payload_bytes, claimed } => {
                 let Ok(decoded) = decoder.decode(payload_bytes, &pool) else {
                     return Outcome::Failed;
@@ -66,8 +98,10 @@ impl Job {
     /// Returns how many payload bytes the job reads: what it costs.
     pub fn payload_bytes(&self) -> u64 {
         match self {
-            Self::Hash { payload } => payload.len() as u64,
-            Self::Decode { payload_bytes, .. } => *payload_bytes,
+            Self::Hash { payload, .. } => payload.len() as u64,
+            Self::Decode { payload_bytes, .. } | Self::Assemble { payload_bytes, .. } => {
+                *payload_bytes
+            }
         }
     }
 }

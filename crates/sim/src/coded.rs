@@ -166,6 +166,15 @@ impl Coded {
                 let lengths = [header.payload_bytes, header.fragment_bytes.into()];
                 bytes += lengths.map(|length| varint_growth(length, scale)).iter().sum::<u64>();
             }
+            if data.list.is_some() {
+                let with = data.clone().encode().len();
+                data.list = None;
+                weighed.header += (with - data.clone().encode().len()) as u32;
+            }
+            if let Some(fragment) = &data.fragment {
+                weighed.end = fragment.bytes.len() as u64 * scale;
+                self.cpu += cost::hash(payload);
+            }
             if let Some(piece) = &data.piece {
                 let offset = u64::from(piece.offset);
                 weighed.end = (offset + piece.bytes.len() as u64) * scale;

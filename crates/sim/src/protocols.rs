@@ -29,6 +29,7 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry { default: false, ..entry("gossipsub-mesh", "without flood publish", gossipsub_mesh) },
     Entry { default: false, ..entry("gossipsub-flood", "with flood publish", gossipsub_flood) },
     entry("documented", "a model of OptimumP2P, from its public documentation", documented),
+    entry("adaptive", "this project's own profile, as it ships", adaptive),
 ];
 
 const fn entry(
@@ -97,6 +98,12 @@ fn documented(scenario: &Scenario, setup: &Setup) -> RunOutcome {
     coded(scenario, setup, gossip::Config::default())
 }
 
+/// Profile `adaptive` of [`gossip::State`].
+fn adaptive(scenario: &Scenario, setup: &Setup) -> RunOutcome {
+    let config = gossip::Config { profile: gossip::Profile::Adaptive, ..gossip::Config::default() };
+    coded(scenario, setup, config)
+}
+
 fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunOutcome {
     config.payload_scale = setup.scale;
     config.message_bytes_max = config.message_bytes_max.max(scenario.message_bytes);
@@ -104,6 +111,7 @@ fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunO
     config.shard_factor = settings.shard_factor.unwrap_or(config.shard_factor);
     config.shard_multiplier = settings.shard_multiplier.unwrap_or(config.shard_multiplier);
     config.forward_threshold = settings.forward_threshold.unwrap_or(config.forward_threshold);
+    settings.adaptive.apply(&mut config.adaptive);
     let (seed, mut begin) = (setup.seed, None);
     run(
         setup,

@@ -1,5 +1,6 @@
 //! What is run, as a TOML file says it. Unknown keys are refused, and numbers out of range, by name.
 
+mod adaptive;
 mod links;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use crate::{
     topology::{MBIT, TopologyError, TopologySpec},
 };
 
+pub use adaptive::AdaptiveSettings;
 pub use links::Links;
 
 /// Longest message that a scenario may have.
@@ -114,6 +116,8 @@ pub struct CodedSettings {
     pub shard_multiplier: Option<f64>,
     /// The share of k above which a node recodes.
     pub forward_threshold: Option<f64>,
+    /// The numbers of profile `adaptive`.
+    pub adaptive: AdaptiveSettings,
 }
 
 fn seeds() -> Vec<u64> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::{Bytes, BytesMut};
 use rlnc::Recipe;
 
+use super::Exchange;
 use crate::wire::{RefuseReason, ShardStart};
 
 /// What passes between us and one peer about one message on one connection.
@@ -38,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) receiving: Option<Receiving>,
     /// What is on the way of shards begun before the message started over is passed over.
     pub(crate) skips: bool,
+    /// What passes about fragments; nothing in profile `documented`.
+    pub(crate) exchange: Exchange,
 }
 
 /// A shard on its way out.
@@ -76,7 +79,10 @@ impl Link {
 
     /// Returns whether there is something to send, now or when the peer takes it again.
     pub(crate) fn owes(&self) -> bool {
-        let due = self.sending.is_some() || !self.due.is_empty() || self.coded_due > 0;
+        let due = self.sending.is_some()
+            || !self.due.is_empty()
+            || self.coded_due > 0
+            || self.exchange.owes();
         due && !self.done && self.refused.is_none_or(RefuseReason::is_later)
     }
 
@@ -90,6 +96,13 @@ impl Link {
         self.due.clear();
         self.coded_due = 0;
         self.sending = None;
+        self.exchange.stop();
+    }
+
+    /// The peer may have lost the header and the lists, or never had them: they go again.
+    pub(crate) fn forget_header(&mut self) {
+        self.has_header = false;
+        self.exchange.forget_lists();
     }
 
     /// Our stream to the peer was lost: what was on the way may not have come, so the header goes
@@ -98,6 +111,7 @@ impl Link {
         self.has_header = false;
         self.refused = None;
         self.queued = false;
+        self.exchange.restart();
         if let Some(sending) = self.sending.take() {
             match sending.start.publisher_index {
                 Some(index) => drop(self.due.insert(index)),

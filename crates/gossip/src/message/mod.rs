@@ -1,6 +1,9 @@
 //! The life of one message on this node: own or open, decoding, complete.
 
+mod combinations;
+mod exchange;
 mod link;
+mod spread;
 mod store;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
@@ -10,11 +13,15 @@ use rand_chacha::rand_core::Rng;
 use rlnc::{Decoder, Encoder, Shape};
 
 pub(crate) use self::{
+    combinations::Combinations,
+    exchange::{Due, Exchange},
     link::{Link, Sending, Source},
+    spread::Spread,
     store::{Admission, Messages},
 };
 use crate::{
     GenerationId, HeaderHash, PeerName, SignedHeader, Topic,
+    holding::Holding,
     wire::{Piece, ShardStart},
 };
 
@@ -46,6 +53,8 @@ pub(crate) struct Message<P> {
     pub(crate) leaving_heartbeats: u32,
     /// Heartbeats that it is still told of, once complete.
     pub(crate) news_left: u32,
+    /// How its fragments spread; of no use in profile `documented`.
+    pub(crate) spread: Spread<P>,
 }
 
 /// A shard of the publisher's.
@@ -65,6 +74,21 @@ pub(crate) enum Phase {
     Decoding(Arc<Decoder>),
     /// Verified.
     Complete(Encoder),
+    /// Profile `adaptive`: fragments are missing.
+    Gathering(Holding),
+    /// Profile `adaptive`: none is missing; the whole is being checked.
+    Checking(Holding),
+    /// Profile `adaptive`: verified.
+    Kept(Holding),
+}
+
+/// What is sent next to a peer.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A piece of a shard.
+    Piece(NextPiece),
+    /// A fragment.
+    Fragment(Due, Bytes),
 }
 
 /// A piece chosen for a peer, and what it was.
@@ -83,6 +107,41 @@ pub(crate) struct Completed {
 }
 
 impl<P: PeerName> Message<P> {
+    /// Makes a message of which nothing was sent.
+    pub(crate) fn new(
+        hash: HeaderHash,
+        signed: Arc<SignedHeader>,
+        shape: Shape,
+        phase: Phase,
+        brought_by: Option<P>,
+        now: Instant,
+    ) -> Self {
+        let generations = match &phase {
+            Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding) => {
+                holding.generations()
+            }
+            Phase::Open(_) | Phase::Decoding(_) | Phase::Complete(_) => 0,
+        };
+        Self {
+            hash,
+            signed,
+            shape,
+            phase,
+            brought_by,
+            progressed: now,
+            publisher_shards: BTreeMap::new(),
+            links: BTreeMap::new(),
+            completed_by: None,
+            shards_sent: 0,
+            failures: 0,
+            is_leaving: false,
+            leaving_heartbeats: 0,
+            heartbeats_left: 0,
+            news_left: 0,
+            spread: Spread::new(generations),
+        }
+    }
+
     pub(crate) fn topic(&self) -> &Topic {
         &self.signed.header.topic
     }
@@ -96,7 +155,30 @@ impl<P: PeerName> Message<P> {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        matches!(self.phase, Phase::Complete(_))
+        matches!(self.phase, Phase::Complete(_) | Phase::Kept(_))
+    }
+
+    /// Returns the fragments; `None` in profile `documented`.
+    pub(crate) fn holding(&self) -> Option<&Holding> {
+        match &self.phase {
+            Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding) => {
+                Some(holding)
+            }
+            Phase::Open(_) | Phase::Decoding(_) | Phase::Complete(_) => None,
+        }
+    }
+
+    /// Returns whether all fragments left to the peer or are known to be there.
+    pub(crate) fn is_held_by(&self, link: &Link) -> bool {
+        let Some(holding) = self.holding() else { return false };
+        let k = holding.fragments();
+        (0..holding.generations() as u16)
+            .all(|generation| (0..k).all(|index| link.exchange.has(generation, index)))
+    }
+
+    /// Returns how many fragments make the message.
+    pub(crate) fn fragments(&self) -> u32 {
+        self.holding().map_or(self.shape.fragments().into(), Holding::total)
     }
 
     pub(crate) fn is_own(&self) -> bool {
@@ -114,7 +196,61 @@ impl<P: PeerName> Message<P> {
         match &self.phase {
             Phase::Open(decoder) => decoder.rank(),
             Phase::Decoding(_) | Phase::Complete(_) => self.shape.fragments(),
+            Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding) => {
+                holding.held_count() as u16
+            }
         }
+    }
+
+    /// Chooses what is sent next to `peer`; `None` when it wants nothing.
+    pub(crate) fn next(&mut self, peer: P, bytes_max: usize, rng: &mut impl Rng) -> Option<Next> {
+        if self.holding().is_some() {
+            if let Some((due, bytes)) = self.next_fragment(peer) {
+                return Some(Next::Fragment(due, bytes));
+            }
+            return self.next_combination(peer, rng).map(Next::Piece);
+        }
+        self.next_piece(peer, bytes_max, rng).map(Next::Piece)
+    }
+
+    /// Chooses the next fragment for `peer`: one that has not left yet if it is among the first to
+    /// get them, else the newest that it is to get.
+    fn next_fragment(&mut self, peer: P) -> Option<(Due, Bytes)> {
+        let link = self.links.get_mut(&peer).filter(|link| link.wants())?;
+        let (Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding)) =
+            &self.phase
+        else {
+            return None;
+        };
+        let due = if link.exchange.is_first {
+            let k = u32::from(holding.fragments());
+            let (generation, index) = (self.spread.first / k, self.spread.first % k);
+            self.spread.first += 1;
+            Due { generation: generation as u16, index: index as u16, hops: 0 }
+        } else {
+            link.exchange.next()?
+        };
+        let bytes = holding.fragment(due.generation, due.index)?;
+        link.exchange.send(due);
+        self.shards_sent += 1;
+        if self.spread.first == holding.total() {
+            self.links.values_mut().for_each(|link| link.exchange.is_first = false);
+        }
+        Some((due, bytes))
+    }
+
+    /// Makes the next combination for `peer`, of all fragments of a generation.
+    fn next_combination(&mut self, peer: P, rng: &mut impl Rng) -> Option<NextPiece> {
+        let link = self.links.get_mut(&peer).filter(|link| link.wants())?;
+        let Phase::Kept(holding) = &self.phase else { return None };
+        let index = link.exchange.next_combination()?;
+        let coefficients = random_coefficients(self.shape, rng);
+        let bytes = holding.combine(index, &coefficients)?;
+        self.shards_sent += 1;
+        let start = Some(ShardStart { publisher_index: None, coefficients });
+        let generation = GenerationId { header: self.hash, index };
+        let piece = Piece { generation, offset: 0, start, bytes };
+        Some(NextPiece { piece, completes: Some(Completed { recoded: true }) })
     }
 
     /// Chooses and codes the next piece for `peer`, at most `bytes_max` long; `None` when it wants
@@ -203,7 +339,7 @@ impl Phase {
         match self {
             Self::Open(decoder) => Some(decoder),
             Self::Decoding(decoder) => Some(decoder),
-            Self::Complete(_) => None,
+            Self::Complete(_) | Self::Gathering(_) | Self::Checking(_) | Self::Kept(_) => None,
         }
     }
 
@@ -217,6 +353,9 @@ impl Phase {
             }
             Self::Open(decoder) => read_held(decoder, sending, range),
             Self::Decoding(decoder) => read_held(decoder, sending, range),
+            Self::Gathering(_) | Self::Checking(_) | Self::Kept(_) => {
+                unreachable!("fragments are not read in pieces")
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::{HeaderHash, Limits, MessageId, PeerName};
 /// What a message costs beside its payload, roughly; so that many small ones count.
 const OVERHEAD_BYTES: u64 = 1 << 10;
 
+/// What a fragment costs beside its bytes, roughly.
+const FRAGMENT_OVERHEAD_BYTES: u64 = 64;
+
 /// All messages, open and complete, and the accounts of what they fill.
 #[derive(Debug)]
 pub(crate) struct Messages<P> {
@@ -178,6 +181,12 @@ impl<P: PeerName> Messages<P> {
 }
 
 /// Returns what an open message fills once it is complete.
-fn open_bytes<P>(message: &Message<P>) -> u64 {
-    message.shape.generation_bytes() + OVERHEAD_BYTES
+fn open_bytes<P: PeerName>(message: &Message<P>) -> u64 {
+    let bytes = match message.holding() {
+        Some(holding) => {
+            message.payload_bytes() + u64::from(holding.total()) * FRAGMENT_OVERHEAD_BYTES
+        }
+        None => message.shape.generation_bytes(),
+    };
+    bytes + OVERHEAD_BYTES
 }

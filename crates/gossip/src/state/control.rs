@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::State;
 use crate::{
-    Fault, HeaderHash, PeerName, Trace,
+    Fault, HeaderHash, PeerName, Profile, Trace,
     wire::{Control, RefuseReason, decode_control},
 };
 
@@ -28,6 +28,9 @@ impl<P: PeerName> State<P> {
     }
 
     fn on_entry(&mut self, now: Instant, peer: P, entry: Control) {
+        if self.config.profile == Profile::Documented && entry.is_adaptive() {
+            return self.disconnect(peer, Fault::OtherProfile);
+        }
         match entry {
             Control::Hello => self.on_hello(peer),
             Control::Subscribe(topic) => self.on_peer_subscribed(now, peer, &topic),
@@ -46,13 +49,17 @@ impl<P: PeerName> State<P> {
             Control::Acknowledge(acknowledgement) => {
                 self.on_acknowledgement(now, peer, acknowledgement);
             }
-            Control::Probe(_)
-            | Control::Echo(_)
-            | Control::DataGraft(_)
-            | Control::DataPrune { .. }
-            | Control::Feed { .. }
-            | Control::Have { .. }
-            | Control::Want { .. } => self.disconnect(peer, Fault::OtherProfile),
+            Control::Probe(number) => self.on_probe(peer, number),
+            Control::Echo(number) => self.on_echo(now, peer, number),
+            Control::DataGraft(topic) => self.on_data_graft(now, peer, &topic),
+            Control::DataPrune { topic, backoff } => {
+                self.on_data_prune(now, peer, &topic, backoff);
+            }
+            Control::Feed { topic, part, parts } => self.on_feed(peer, &topic, part, parts),
+            Control::Have { generation, fragments } => {
+                self.on_have(now, peer, generation, &fragments);
+            }
+            Control::Want { generation, fragments } => self.on_want(peer, generation, &fragments),
         }
     }
 
@@ -62,6 +69,9 @@ impl<P: PeerName> State<P> {
         let link = message.links.entry(peer).or_default();
         link.done = true;
         link.stop();
+        if message.holding().is_some() {
+            return self.on_told_all(now, peer, hash);
+        }
         if !message.is_complete() {
             let id = message.signed.header.message;
             self.expect_from(now, hash, id, peer);

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use bytes::Bytes;
 use rlnc::{Decoder, Encoder};
 
-use super::State;
+use super::{State, publish::Hashed};
 use crate::{
-    HeaderHash, Job, JobId, MessageId, Outcome, PeerName, PublishError, Trace,
+    HeaderHash, Job, JobId, MessageId, Outcome, PeerName, Profile, PublishError, Trace,
     jobs::Purpose,
     message::Phase,
     wire::{Control, RefuseReason},
@@ -46,8 +46,9 @@ impl<P: PeerName> State<P> {
         match (self.jobs.finish(job), outcome) {
             (None | Some(Purpose::Abandoned), _) => self.stats.jobs_orphaned += 1,
             (Some(Purpose::Publish { ticket, topic, payload, published_unix_ns }), outcome) => {
-                if let Outcome::Hashed(id) = outcome {
-                    self.publish_hashed(now, ticket, topic, payload, published_unix_ns, id);
+                if let Outcome::Hashed(id, commitments) = outcome {
+                    let hashed = Hashed { id, commitments };
+                    self.publish_hashed(now, ticket, topic, payload, published_unix_ns, &hashed);
                 } else {
                     self.stats.jobs_failed += 1;
                     self.publishing_bytes -= payload.len() as u64;
@@ -58,15 +59,21 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    fn on_decoded(&mut self, now: Instant, hash: HeaderHash, outcome: Outcome) {
+    pub(super) fn on_decoded(&mut self, now: Instant, hash: HeaderHash, outcome: Outcome) {
         let Some(message) = self.messages.get(&hash) else {
             self.stats.jobs_orphaned += 1;
             return;
         };
+        let is_adaptive = message.holding().is_some();
         match outcome {
             Outcome::Verified(payload) => self.on_verified(now, hash, payload),
+            Outcome::Polluted if is_adaptive => self.on_false_message(now, hash),
             Outcome::Polluted => self.on_polluted(now, hash),
-            Outcome::Failed | Outcome::Hashed(_) => {
+            Outcome::Failed | Outcome::Hashed(..) if is_adaptive => {
+                self.stats.jobs_failed += 1;
+                self.gather_again(now, hash);
+            }
+            Outcome::Failed | Outcome::Hashed(..) => {
                 self.stats.jobs_failed += 1;
                 let (id, from) = (message.signed.header.message, message.completed_by);
                 self.reopen(hash);
@@ -80,10 +87,22 @@ impl<P: PeerName> State<P> {
     fn on_verified(&mut self, now: Instant, hash: HeaderHash, payload: Bytes) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let (id, from) = (message.signed.header.message, message.completed_by);
-        let Ok(encoder) = Encoder::new(message.shape, payload.clone()) else { return };
+        let kept =
+            match std::mem::replace(&mut message.phase, Phase::Open(Decoder::new(message.shape))) {
+                Phase::Gathering(mut holding)
+                | Phase::Checking(mut holding)
+                | Phase::Kept(mut holding) => {
+                    holding.complete(payload.clone());
+                    Phase::Kept(holding)
+                }
+                Phase::Open(_) | Phase::Decoding(_) | Phase::Complete(_) => {
+                    let Ok(encoder) = Encoder::new(message.shape, payload.clone()) else { return };
+                    Phase::Complete(encoder)
+                }
+            };
         message.heartbeats_left = self.config.retain_heartbeats;
         message.news_left = self.config.news_heartbeats;
-        self.messages.complete(hash, Phase::Complete(encoder));
+        self.messages.complete(hash, kept);
         self.repairs.remove(hash);
         if self.seen.contains(now, &id) {
             self.on_duplicate(hash, from);
@@ -92,7 +111,10 @@ impl<P: PeerName> State<P> {
             self.deliver(hash, payload, from);
             self.drop_rivals(now, hash, id);
         }
-        self.tell_decoded(hash);
+        match self.config.profile {
+            Profile::Documented => self.tell_decoded(hash),
+            Profile::Adaptive => self.on_fragments_verified(now, hash),
+        }
         self.enforce_retention(now);
     }
 
@@ -125,7 +147,7 @@ impl<P: PeerName> State<P> {
     }
 
     /// Tells the mesh, and whoever holds the header, to send no more shards.
-    fn tell_decoded(&mut self, hash: HeaderHash) {
+    pub(super) fn tell_decoded(&mut self, hash: HeaderHash) {
         let Some(message) = self.messages.get(&hash) else { return };
         let holders = message.links.iter().filter(|(_, link)| link.has_header);
         let mut told: BTreeSet<P> = holders.map(|(&peer, _)| peer).collect();
@@ -184,9 +206,10 @@ impl<P: PeerName> State<P> {
         reason: Option<RefuseReason>,
     ) {
         let Some(message) = self.messages.remove(&hash) else { return };
-        if matches!(message.phase, Phase::Decoding(_)) {
+        if matches!(message.phase, Phase::Decoding(_) | Phase::Checking(_)) {
             self.jobs.abandon(hash);
         }
+        self.stop_asking(&message);
         self.has_left(hash);
         self.retired.insert(now, hash);
         if reason.is_none_or(RefuseReason::is_later) {

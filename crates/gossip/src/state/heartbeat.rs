@@ -8,7 +8,11 @@ use super::{
     OPPORTUNITY_HEARTBEATS, State,
     peers::{is_news_to, news},
 };
-use crate::{HeaderHash, PeerName, Topic, message::Link, wire::News};
+use crate::{
+    HeaderHash, PeerName, Topic,
+    message::{Link, Phase},
+    wire::News,
+};
 
 /// A message that is still being sent is kept this many times as long as others at most.
 const LEAVING_FACTOR_MAX: u32 = 20;
@@ -21,6 +25,7 @@ impl<P: PeerName> State<P> {
         self.expire_open(now);
         self.retire(now);
         self.maintain_meshes(now);
+        self.probe_unknown(now);
         self.opportunity_in -= 1;
         if self.opportunity_in == 0 {
             self.opportunity_in = OPPORTUNITY_HEARTBEATS;
@@ -59,7 +64,7 @@ impl<P: PeerName> State<P> {
         let expired: Vec<HeaderHash> = self
             .messages
             .iter()
-            .filter(|message| matches!(message.phase, crate::message::Phase::Open(_)))
+            .filter(|message| matches!(message.phase, Phase::Open(_) | Phase::Gathering(_)))
             .filter(|message| message.progressed + self.config.open_ttl <= now)
             .map(|message| message.hash)
             .collect();
@@ -109,6 +114,7 @@ impl<P: PeerName> State<P> {
     fn forget_complete(&mut self, now: Instant, hash: HeaderHash) {
         self.has_left(hash);
         let Some(message) = self.messages.remove(&hash) else { return };
+        self.stop_asking(&message);
         if message.is_own() && message.shards_sent == 0 {
             self.stats.published_without_peers += 1;
         }
@@ -118,6 +124,7 @@ impl<P: PeerName> State<P> {
     fn maintain_meshes(&mut self, now: Instant) {
         for topic in self.topics.keys().cloned().collect::<Vec<_>>() {
             self.maintain_mesh(now, &topic);
+            self.maintain_data_peers(now, &topic);
         }
     }
 

@@ -1,9 +1,15 @@
 //! The state of one node. This file routes inputs and owns outbox and timers; each concept's
 //! handlers are in a file of its own: `peers` (come and go, subscriptions, mesh), `publish`,
-//! `receive` (data), `control`, `decode`, `send`, `pull` and `heartbeat`.
+//! `receive` (data), `control`, `decode`, `send`, `pull` and `heartbeat`; of profile `adaptive`
+//! alone `data_peers`, `fragments`, `asking`, `feeding` and `combining`.
 
+mod asking;
+mod combining;
 mod control;
+mod data_peers;
 mod decode;
+mod feeding;
+mod fragments;
 mod heartbeat;
 mod peers;
 mod publish;
@@ -12,7 +18,7 @@ mod receive;
 mod send;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,8 +27,8 @@ use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 use rlnc::Pool;
 
 use crate::{
-    Config, ConfigError, Fault, HeaderHash, Input, Keys, MessageId, Output, PeerName, PublisherId,
-    Stats, Topic, TopicStats, View,
+    Config, ConfigError, Fault, HeaderHash, Input, Keys, MessageId, Output, PeerName, Profile,
+    PublisherId, Stats, Topic, TopicStats, View,
     jobs::Jobs,
     message::Messages,
     outbox::Outbox,
@@ -30,6 +36,7 @@ use crate::{
     recent::Recent,
     repair::Repairs,
     replay::ReplayWindow,
+    rumours::Rumours,
     score::{self, Records},
     topic::TopicState,
     window::{WindowConfig, Windows},
@@ -59,6 +66,8 @@ pub enum Timer {
     Repair,
     /// A peer has not acknowledged for too long.
     Window,
+    /// Something is to be told or asked for, in profile `adaptive`.
+    Fragments,
 }
 
 /// The protocol state of one node; see the crate's contract.
@@ -82,6 +91,10 @@ pub struct State<P> {
     /// Headers of messages dropped undelivered, which may come again.
     dropped: Recent<HeaderHash>,
     repairs: Repairs<P>,
+    /// Messages that others tell of and whose header has not come.
+    rumours: Rumours<P>,
+    /// When something is to be done for a message of profile `adaptive`.
+    agenda: BTreeSet<(Instant, HeaderHash)>,
     /// What is held against peers that left.
     records: Records<P>,
     /// Heartbeats until meshes of low scores are looked at.
@@ -126,12 +139,17 @@ impl<P: PeerName> State<P> {
             peers: BTreeMap::new(),
             topics: BTreeMap::new(),
             messages: Messages::new(),
-            windows: Windows::new(WindowConfig { limited: config.windows }),
+            windows: Windows::new(WindowConfig {
+                limited: config.windows,
+                paced: config.profile == Profile::Adaptive,
+            }),
             replay: ReplayWindow::new(config.limits.publishers_max),
             seen: Recent::new(config.seen_ttl, config.limits.seen_messages_max),
             retired: Recent::new(config.seen_ttl, RETIRED_MAX),
             dropped: Recent::new(config.seen_ttl, RETIRED_MAX),
             repairs: Repairs::new(),
+            rumours: Rumours::new(),
+            agenda: BTreeSet::new(),
             records: Records::new(),
             opportunity_in: OPPORTUNITY_HEARTBEATS,
             jobs: Jobs::default(),
@@ -174,6 +192,7 @@ impl<P: PeerName> State<P> {
             self.next_heartbeat = (self.next_heartbeat + self.config.heartbeat).max(now);
         }
         self.repair(now);
+        self.attend(now);
         self.stats.peers_stalled += self.windows.handle_timeout(now);
         self.acknowledge(now);
         self.settle();
@@ -190,6 +209,8 @@ impl<P: PeerName> State<P> {
             acknowledge.min().map(|at| (at, Timer::Acknowledge)),
             self.repairs.next_due().map(|at| (at, Timer::Repair)),
             self.windows.poll_timeout().map(|at| (at, Timer::Window)),
+            self.agenda.first().map(|&(at, _)| (at, Timer::Fragments)),
+            self.rumours.next_due().map(|at| (at, Timer::Fragments)),
         ]
         .into_iter()
         .flatten()

@@ -30,6 +30,7 @@ impl<P: PeerName> State<P> {
         self.windows.connect(now, peer);
         self.outbox.trace(|| Trace::AddPeer { peer });
         self.tell_control_ready(peer);
+        self.probe(now, peer);
     }
 
     /// Starts both of our streams to the peer over: what was on them may not have come.
@@ -61,13 +62,16 @@ impl<P: PeerName> State<P> {
         self.stats.records_evicted = self.records.evicted();
         self.windows.disconnect(peer);
         self.repairs.remove_peer(peer);
+        self.rumours.remove_peer(peer);
         for (name, topic) in &mut self.topics {
             if topic.mesh.remove(&peer) {
                 self.outbox.trace(|| Trace::Prune { peer, topic: name.clone() });
             }
+            topic.data.peers.remove(&peer);
         }
         for message in self.messages.iter_mut() {
             message.links.remove(&peer);
+            message.spread.requests.take(|request| request.peer == peer);
         }
         self.outbox.trace(|| Trace::RemovePeer { peer });
     }
@@ -90,6 +94,7 @@ impl<P: PeerName> State<P> {
             self.tell_control_ready(peer);
         }
         self.maintain_mesh(now, topic);
+        self.maintain_data_peers(now, topic);
     }
 
     /// Returns whether one more topic can be joined.
@@ -134,8 +139,12 @@ impl<P: PeerName> State<P> {
             return;
         }
         let Some(ours) = self.topics.get(topic) else { return };
+        let needs_data_peers = ours.data.peers.len() < self.config.mesh.low;
         if ours.mesh.len() < self.config.mesh.low {
             self.maintain_mesh(now, topic);
+        }
+        if needs_data_peers {
+            self.maintain_data_peers(now, topic);
         }
         self.tell_news_to_newcomer(peer, topic);
     }
@@ -143,6 +152,9 @@ impl<P: PeerName> State<P> {
     pub(super) fn on_peer_unsubscribed(&mut self, peer: P, topic: &Topic) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.topics.remove(topic);
+        }
+        if let Some(ours) = self.topics.get_mut(topic) {
+            ours.data.peers.remove(&peer);
         }
         self.leave_mesh(peer, topic);
     }
@@ -327,6 +339,7 @@ pub(super) fn is_news_to<P: PeerName>(message: &Message<P>, peer: P) -> bool {
         && message.links.get(&peer).is_none_or(|link| {
             !link.done
                 && !link.owes()
+                && !message.is_held_by(link)
                 && link.refused.is_none_or(crate::wire::RefuseReason::is_later)
         })
 }

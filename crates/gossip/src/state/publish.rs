@@ -1,18 +1,24 @@
 //! A message of our own: hashed, signed, delivered here and given to the mesh.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use rlnc::{CoefficientSource, Encoder, Shape};
+use rlnc::{CoefficientSource, Encoder, Generations, Shape};
 
 use super::State;
 use crate::{
-    Delivery, Header, HeaderHash, Job, MessageId, Output, PeerName, Publish, PublishError, Topic,
-    Trace,
+    Commitments, Delivery, Header, HeaderHash, Job, MessageId, Outcome, Output, PeerName, Profile,
+    Publish, PublishError, Topic, Trace,
+    holding::{Holding, cut},
     jobs::Purpose,
     message::{Message, Phase, PublisherShard},
-    work::message_id,
 };
+
+/// What was computed of a payload before it is published.
+pub(super) struct Hashed {
+    pub(super) id: MessageId,
+    pub(super) commitments: Option<Box<Commitments>>,
+}
 
 impl<P: PeerName> State<P> {
     /// Returns whether a publish has room. When it turns true again [`Output::PublishRoom`] says
@@ -39,11 +45,30 @@ impl<P: PeerName> State<P> {
         }
         self.publishing_bytes += bytes;
         if bytes < self.config.job_threshold_bytes {
-            let message = message_id(&payload);
-            self.publish_hashed(now, ticket, topic, payload, published_unix_ns, message);
+            let Outcome::Hashed(id, commitments) = self.hash_job(&payload).run() else { return };
+            let hashed = Hashed { id, commitments };
+            self.publish_hashed(now, ticket, topic, payload, published_unix_ns, &hashed);
         } else {
-            let job = Job::Hash { payload: payload.clone() };
+            let job = self.hash_job(&payload);
             self.jobs.add(Purpose::Publish { ticket, topic, payload, published_unix_ns }, job);
+        }
+    }
+
+    /// Returns what is to be computed of a payload before it can be published.
+    fn hash_job(&self, payload: &Bytes) -> Job {
+        let committed = self.generations(payload.len() as u64).filter(|cut| {
+            cut.count() > 1 || cut.iter().next().is_some_and(|(_, shape)| shape.fragments() > 1)
+        });
+        Job::Hash { payload: payload.clone(), committed }
+    }
+
+    /// Returns how a payload is cut in profile `adaptive`.
+    fn generations(&self, payload_bytes: u64) -> Option<Generations> {
+        match self.config.profile {
+            Profile::Documented => None,
+            Profile::Adaptive => {
+                cut(payload_bytes, self.config.payload_scale, &self.config.adaptive)
+            }
         }
     }
 
@@ -55,8 +80,9 @@ impl<P: PeerName> State<P> {
         topic: Topic,
         payload: Bytes,
         published_unix_ns: u64,
-        id: MessageId,
+        hashed: &Hashed,
     ) {
+        let id = hashed.id;
         let bytes = payload.len() as u64;
         self.subscribe(now, &topic);
         if self.seen.contains(now, &id) {
@@ -70,7 +96,8 @@ impl<P: PeerName> State<P> {
             let max = self.config.limits.topics_max;
             return self.refuse_publish(ticket, topic, PublishError::TopicsFull { max });
         }
-        let Some(message) = self.own_message(now, &topic, &payload, published_unix_ns, id) else {
+        let Some(message) = self.own_message(now, &topic, &payload, published_unix_ns, hashed)
+        else {
             self.publishing_bytes -= bytes;
             let max = self.config.message_bytes_max;
             return self.refuse_publish(ticket, topic, PublishError::TooLarge { bytes, max });
@@ -83,61 +110,62 @@ impl<P: PeerName> State<P> {
         self.outbox.push(Output::Published { ticket, message: id, topic: topic.clone() });
         self.outbox.trace(|| Trace::Publish { message: id, topic: topic.clone() });
         self.deliver(hash, payload, None);
-        self.spread_own(hash, &topic);
+        match self.config.profile {
+            Profile::Documented => self.spread_own(hash, &topic),
+            Profile::Adaptive => self.spread_own_fragments(hash, &topic),
+        }
         self.enforce_retention(now);
     }
 
-    /// Signs a header and makes the publisher's shards. `None` when the payload has no shape, which
-    /// the configuration rules out.
+    /// Signs a header and makes what the publisher sends. `None` when the payload has no shape,
+    /// which the configuration rules out.
     fn own_message(
         &mut self,
         now: Instant,
         topic: &Topic,
         payload: &Bytes,
         published_unix_ns: u64,
-        id: MessageId,
+        hashed: &Hashed,
     ) -> Option<Message<P>> {
-        let shape = Shape::for_payload(payload.len() as u64, self.config.shard_factor).ok()?;
-        let encoder = Encoder::new(shape, payload.clone()).ok()?;
+        let payload_bytes = payload.len() as u64;
+        let generations = self.generations(payload_bytes);
+        let shape = match generations {
+            Some(generations) => generations.iter().next()?.1,
+            None => Shape::for_payload(payload_bytes, self.config.shard_factor).ok()?,
+        };
+        let commitments = hashed.commitments.as_deref();
         let header = Header {
             cluster: self.config.cluster.clone(),
             topic: topic.clone(),
-            payload_bytes: payload.len() as u64,
+            payload_bytes,
             fragments: shape.fragments(),
             fragment_bytes: shape.fragment_bytes(),
             publisher: self.publisher.clone(),
             public_key: self.keys.public_key(),
             sequence: self.sequence,
             published_unix_ns,
-            message: id,
-            root: Bytes::new(),
+            message: hashed.id,
+            root: commitments.map_or_else(Bytes::new, |all| Bytes::copy_from_slice(&all.root().0)),
         };
         self.sequence += 1;
         let hash = header.hash();
-        let source = CoefficientSource::new(hash.0);
-        let publisher_shards = (0..self.config.publisher_shards())
-            .map(|index| {
+        let phase = match generations {
+            Some(cut) => Phase::Kept(Holding::own(cut, payload.clone(), commitments)),
+            None => Phase::Complete(Encoder::new(shape, payload.clone()).ok()?),
+        };
+        let signed = Arc::new(header.sign(&*self.keys));
+        let mut message = Message::new(hash, signed, shape, phase, None, now);
+        if generations.is_none() {
+            let source = CoefficientSource::new(hash.0);
+            let shards = (0..self.config.publisher_shards()).map(|index| {
                 let coefficients = source.coefficients(shape, u64::from(index)).into();
                 (index, PublisherShard { coefficients, row: 0 })
-            })
-            .collect();
-        Some(Message {
-            hash,
-            signed: Arc::new(header.sign(&*self.keys)),
-            shape,
-            phase: Phase::Complete(encoder),
-            brought_by: None,
-            progressed: now,
-            publisher_shards,
-            links: BTreeMap::new(),
-            completed_by: None,
-            shards_sent: 0,
-            failures: 0,
-            is_leaving: false,
-            leaving_heartbeats: 0,
-            heartbeats_left: self.config.retain_heartbeats,
-            news_left: self.config.news_heartbeats,
-        })
+            });
+            message.publisher_shards = shards.collect();
+        }
+        message.heartbeats_left = self.config.retain_heartbeats;
+        message.news_left = self.config.news_heartbeats;
+        Some(message)
     }
 
     /// Gives the publisher's shards to the mesh, round-robin, different ones to each peer.

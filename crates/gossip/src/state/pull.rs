@@ -7,7 +7,7 @@ use crate::{
     GenerationId, HeaderHash, MessageId, PeerName, Topic,
     message::Phase,
     score::DEMERITS_EXCESS,
-    wire::{Control, News},
+    wire::{Bitmap, Control, News},
 };
 
 /// Shards asked for when the header, and with it k, is not known: as many as the message has.
@@ -47,6 +47,10 @@ impl<P: PeerName> State<P> {
                 if message.is_complete() {
                     continue;
                 }
+                if message.holding().is_some() {
+                    self.on_told_all(now, peer, item.header);
+                    continue;
+                }
             }
             if !self.seen.contains(now, &item.message) {
                 self.expect_from(now, item.header, item.message, peer);
@@ -77,7 +81,11 @@ impl<P: PeerName> State<P> {
                 Some((Phase::Decoding(_), _)) => {
                     self.repairs.postpone(hash, now + self.config.heartbeat);
                 }
-                Some((Phase::Complete(_), _)) => self.repairs.remove(hash),
+                // What is known is asked for fragment by fragment.
+                Some((
+                    Phase::Complete(_) | Phase::Gathering(_) | Phase::Checking(_) | Phase::Kept(_),
+                    _,
+                )) => self.repairs.remove(hash),
                 Some((Phase::Open(_), _)) | None => self.pull(now, hash),
             }
         }
@@ -118,6 +126,11 @@ impl<P: PeerName> State<P> {
             state.control.push(Control::Gone(hash));
             return self.tell_control_ready(peer);
         };
+        if message.holding().is_some() {
+            let first = Bitmap::first(1);
+            self.on_want(peer, generation, &first);
+            return self.on_wanted_unknown(peer, hash);
+        }
         let k = message.shape.fragments();
         let rank = message.rank();
         let link = message.links.entry(peer).or_default();

@@ -1,13 +1,14 @@
 //! A data frame: acknowledgement, header, piece of a shard.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rlnc::{Absorbed, Decoder, Shape, Shard, ShardError};
 
 use super::State;
 use crate::{
-    Fault, Header, HeaderHash, PeerName, RpcMeta, ShardTrace, SignedHeader, Trace,
+    Fault, Header, HeaderHash, PeerName, Profile, RpcMeta, ShardTrace, SignedHeader, Trace,
+    holding::Holding,
     message::{Admission, Link, Message, Phase, PublisherShard},
     replay::SequenceCheck,
     wire::{Control, DataFrame, Piece, RefuseReason, ShardStart},
@@ -33,7 +34,11 @@ impl<P: PeerName> State<P> {
             Ok(frame) => frame,
             Err(error) => return self.disconnect(peer, Fault::Malformed(error)),
         };
-        if frame.list.is_some() || frame.fragment.is_some() {
+        let is_other = match self.config.profile {
+            Profile::Documented => frame.list.is_some() || frame.fragment.is_some(),
+            Profile::Adaptive => false,
+        };
+        if is_other {
             return self.disconnect(peer, Fault::OtherProfile);
         }
         if let Some(epoch) = frame.epoch {
@@ -44,7 +49,8 @@ impl<P: PeerName> State<P> {
                 }
             }
         }
-        let piece_bytes = frame.piece.as_ref().map_or(0, |piece| piece.bytes.len());
+        let piece_bytes = frame.piece.as_ref().map_or(0, |piece| piece.bytes.len())
+            + frame.fragment.as_ref().map_or(0, |fragment| fragment.bytes.len());
         let scale = u64::from(self.config.payload_scale);
         state.receipts.on_frame(now, frame_bytes + piece_bytes as u64 * (scale - 1));
         if let Some(acknowledgement) = frame.acknowledgement {
@@ -54,7 +60,13 @@ impl<P: PeerName> State<P> {
             self.on_header(now, peer, signed);
         }
         if let Some(piece) = frame.piece {
-            self.on_piece(now, peer, piece);
+            match self.config.profile {
+                Profile::Documented => self.on_piece(now, peer, piece),
+                Profile::Adaptive => return self.on_combination(now, peer, frame.list, piece),
+            }
+        }
+        if let Some(fragment) = frame.fragment {
+            self.on_fragment(now, peer, frame.list, fragment);
         }
     }
 
@@ -100,8 +112,8 @@ impl<P: PeerName> State<P> {
         if self.messages.get(&hash).is_some() {
             return HeaderVerdict::Accepted;
         }
-        let shape = match self.judge_claims(now, peer, &signed.header) {
-            Ok(shape) => shape,
+        let (shape, holding) = match self.judge_claims(now, peer, &signed.header) {
+            Ok(claims) => claims,
             Err(reason) => return HeaderVerdict::Refused(reason),
         };
         if let Err(reason) = self.judge_sequence(now, hash, &signed.header) {
@@ -137,7 +149,11 @@ impl<P: PeerName> State<P> {
         }
         self.stats.headers_accepted += 1;
         self.retired.remove(&hash);
-        self.messages.open(open_message(now, peer, hash, signed, shape));
+        let phase = holding.map_or_else(|| Phase::Open(Decoder::new(shape)), Phase::Gathering);
+        let mut message = Message::new(hash, Arc::new(signed), shape, phase, Some(peer), now);
+        message.links.insert(peer, Link::default());
+        self.messages.open(message);
+        self.take_rumour(now, hash);
         HeaderVerdict::Accepted
     }
 
@@ -147,7 +163,7 @@ impl<P: PeerName> State<P> {
         now: Instant,
         peer: P,
         header: &Header,
-    ) -> Result<Shape, RefuseReason> {
+    ) -> Result<(Shape, Option<Holding>), RefuseReason> {
         if header.cluster != self.config.cluster {
             return Err(RefuseReason::OtherCluster);
         }
@@ -157,11 +173,7 @@ impl<P: PeerName> State<P> {
         if header.payload_bytes > self.config.message_bytes_max {
             return Err(RefuseReason::TooLarge);
         }
-        let shape = Shape::for_payload(header.payload_bytes, header.fragments)
-            .map_err(|_| RefuseReason::Shape)?;
-        if shape.fragment_bytes() != header.fragment_bytes || !header.root.is_empty() {
-            return Err(RefuseReason::Shape);
-        }
+        let claims = self.judge_shape(header).ok_or(RefuseReason::Shape)?;
         if self.seen.contains(now, &header.message) {
             self.stats.duplicate_messages += 1;
             self.count(&header.topic, |stats| {
@@ -175,11 +187,26 @@ impl<P: PeerName> State<P> {
             });
             return Err(RefuseReason::Seen);
         }
-        let claims = self.messages.claims(&header.message).count();
-        if claims >= self.config.limits.headers_per_message_max {
+        let rivals = self.messages.claims(&header.message).count();
+        if rivals >= self.config.limits.headers_per_message_max {
             return Err(RefuseReason::TooManyClaims);
         }
-        Ok(shape)
+        Ok(claims)
+    }
+
+    /// Returns how a message is cut, if that is possible in the profile of this node.
+    fn judge_shape(&self, header: &Header) -> Option<(Shape, Option<Holding>)> {
+        match self.config.profile {
+            Profile::Documented => {
+                let shape = Shape::for_payload(header.payload_bytes, header.fragments).ok()?;
+                let fits = shape.fragment_bytes() == header.fragment_bytes;
+                (fits && header.root.is_empty()).then_some((shape, None))
+            }
+            Profile::Adaptive => {
+                let holding = Holding::new(header)?;
+                Some((header.shape().ok()?, Some(holding)))
+            }
+        }
     }
 
     fn judge_sequence(
@@ -244,7 +271,7 @@ impl<P: PeerName> State<P> {
         let Some(message) =
             known.filter(|message| message.links.get(&peer).is_some_and(|link| link.exchanged))
         else {
-            return self.on_stray(now, peer, &piece);
+            return self.on_stray(now, peer, hash, piece.start.is_some());
         };
         let bad = |what| Fault::BadShard { header: hash, what };
         if piece.generation.index != 0 {
@@ -286,18 +313,17 @@ impl<P: PeerName> State<P> {
 
     /// A shard whose header is not known on the connection. What went out of retention a short
     /// while ago is no fault; a few others can be on the way when a stream was opened anew.
-    fn on_stray(&mut self, now: Instant, peer: P, piece: &Piece) {
-        let hash = piece.generation.header;
+    pub(super) fn on_stray(&mut self, now: Instant, peer: P, hash: HeaderHash, begins: bool) {
         if self.retired.contains(now, &hash) {
-            self.stats.shards_unnecessary += u64::from(piece.start.is_some());
+            self.stats.shards_unnecessary += u64::from(begins);
             return;
         }
-        if piece.start.is_some() {
+        if begins {
             self.stats.shards_without_header += 1;
             self.refuse(now, peer, hash, RefuseReason::NoHeader);
         }
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.allowance.strays += u32::from(piece.start.is_some());
+        state.allowance.strays += u32::from(begins);
         if state.allowance.strays > STRAYS_PER_HEARTBEAT_MAX {
             self.disconnect(peer, Fault::UnknownHeader { header: hash });
         }
@@ -354,7 +380,7 @@ impl<P: PeerName> State<P> {
         self.trace_rpc_received(
             peer,
             claimed,
-            message_bytes(&self.config, self.messages.get(&hash)),
+            self.messages.get(&hash).map_or(0, |message| shard_length(&self.config, message)),
         );
         let told = ShardTrace {
             message: claimed,
@@ -390,7 +416,7 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    fn trace_rpc_received(&mut self, from: P, message: crate::MessageId, bytes: u64) {
+    pub(super) fn trace_rpc_received(&mut self, from: P, message: crate::MessageId, bytes: u64) {
         self.outbox.trace(|| {
             let meta = RpcMeta { shards: vec![message], ..RpcMeta::default() };
             Trace::ReceiveRpc { from, meta, bytes }
@@ -398,36 +424,10 @@ impl<P: PeerName> State<P> {
     }
 }
 
-/// Returns how many bytes a whole shard of `message` has, coefficient vector included.
-fn message_bytes<P>(config: &crate::Config, message: Option<&Message<P>>) -> u64 {
-    message.map_or(0, |message| {
-        u64::from(message.shape.fragment_bytes()) * u64::from(config.payload_scale)
-            + u64::from(message.shape.fragments())
-    })
-}
-
-fn open_message<P: PeerName>(
-    now: Instant,
-    peer: P,
-    hash: HeaderHash,
-    signed: SignedHeader,
-    shape: Shape,
-) -> Message<P> {
-    Message {
-        hash,
-        signed: Arc::new(signed),
-        shape,
-        phase: Phase::Open(Decoder::new(shape)),
-        brought_by: Some(peer),
-        progressed: now,
-        publisher_shards: BTreeMap::new(),
-        links: BTreeMap::from([(peer, Link::default())]),
-        completed_by: None,
-        shards_sent: 0,
-        failures: 0,
-        is_leaving: false,
-        leaving_heartbeats: 0,
-        heartbeats_left: 0,
-        news_left: 0,
-    }
+/// Returns how many bytes a whole shard of `message` has; with its coefficient vector, if it is
+/// coded.
+pub(super) fn shard_length<P: PeerName>(config: &crate::Config, message: &Message<P>) -> u64 {
+    let coefficients =
+        if message.holding().is_some() { 0 } else { u64::from(message.shape.fragments()) };
+    u64::from(message.shape.fragment_bytes()) * u64::from(config.payload_scale) + coefficients
 }

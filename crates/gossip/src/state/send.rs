@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::State;
+use super::{State, receive::shard_length};
 use crate::{
-    Fault, HeaderHash, MessageId, PeerName, RpcMeta, Trace,
-    message::NextPiece,
-    wire::{Acknowledgement, Control, DataFrame, Frame, PIECE_BYTES_MAX, encode_control},
+    Fault, GenerationId, HeaderHash, MessageId, PeerName, RpcMeta, Trace,
+    message::{Due, Next, NextPiece},
+    wire::{Acknowledgement, Control, DataFrame, Fragment, Frame, PIECE_BYTES_MAX, encode_control},
 };
 
 impl<P: PeerName> State<P> {
@@ -44,6 +44,9 @@ impl<P: PeerName> State<P> {
         if link.wants() && !std::mem::replace(&mut link.queued, true) {
             state.queue.push_back(hash);
         }
+        if link.exchange.is_urgent() {
+            self.windows.hurry(peer);
+        }
         self.tell_data_ready(peer);
     }
 
@@ -70,11 +73,15 @@ impl<P: PeerName> State<P> {
         loop {
             let hash = self.peers.get_mut(&peer)?.queue.pop_front()?;
             let Some(message) = self.messages.get_mut(&hash) else { continue };
-            let next = message.next_piece(peer, bytes_max, &mut self.rng);
+            let next = message.next(peer, bytes_max, &mut self.rng);
             let Some(link) = message.links.get_mut(&peer) else { continue };
             link.queued = next.is_some() && link.wants();
+            let is_urgent = link.exchange.is_urgent();
             if link.queued {
                 self.peers.get_mut(&peer)?.queue.push_back(hash);
+            }
+            if is_urgent {
+                self.windows.hurry(peer);
             }
             if let Some(next) = next {
                 return Some(self.data_frame(now, peer, hash, next));
@@ -82,22 +89,28 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    fn data_frame(&mut self, now: Instant, peer: P, hash: HeaderHash, next: NextPiece) -> Frame {
+    fn data_frame(&mut self, now: Instant, peer: P, hash: HeaderHash, next: Next) -> Frame {
         let mut frame = DataFrame::default();
         let mut claimed = MessageId([0; 32]);
         let mut shard_bytes = 0;
         if let Some(message) = self.messages.get_mut(&hash) {
             claimed = message.signed.header.message;
-            shard_bytes = u64::from(message.shape.fragment_bytes())
-                * u64::from(self.config.payload_scale)
-                + u64::from(message.shape.fragments());
+            shard_bytes = shard_length(&self.config, message);
             let link = message.links.entry(peer).or_default();
             link.exchanged = true;
             if !std::mem::replace(&mut link.has_header, true) {
                 frame.header = Some((*message.signed).clone());
             }
-            if message.is_own() && message.shards_sent >= u64::from(message.shape.fragments()) {
+            let generation = match &next {
+                Next::Fragment(due, _) => due.generation,
+                Next::Piece(next) => next.piece.generation.index,
+            };
+            if link.exchange.needs_list(generation) {
+                frame.list = message.holding().and_then(|all| all.list(generation)).cloned();
+            }
+            if message.is_own() && message.shards_sent >= u64::from(message.fragments()) {
                 self.has_left(hash);
+                self.all_sent_once(now, hash);
             }
         }
         if let Some(state) = self.peers.get_mut(&peer) {
@@ -106,11 +119,19 @@ impl<P: PeerName> State<P> {
             }
             frame.acknowledgement = state.receipts.take(now);
         }
-        if let Some(completed) = next.completes {
-            self.on_shard_sent(peer, claimed, shard_bytes, completed.recoded);
-        }
-        let piece_bytes = next.piece.bytes.len() as u64;
-        frame.piece = Some(next.piece);
+        let piece_bytes = match next {
+            Next::Piece(NextPiece { piece, completes }) => {
+                if let Some(completed) = completes {
+                    self.on_shard_sent(peer, claimed, shard_bytes, completed.recoded);
+                }
+                frame.piece.insert(piece).bytes.len()
+            }
+            Next::Fragment(Due { generation, index, hops }, bytes) => {
+                self.on_shard_sent(peer, claimed, shard_bytes, false);
+                let generation = GenerationId { header: hash, index: generation };
+                frame.fragment.insert(Fragment { generation, index, hops, bytes }).bytes.len()
+            }
+        } as u64;
         let frame = frame.encode();
         let scale = u64::from(self.config.payload_scale);
         self.windows.on_sent(now, peer, frame.len() as u64 + piece_bytes * (scale - 1));

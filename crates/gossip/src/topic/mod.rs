@@ -1,5 +1,6 @@
 //! The topics that this node subscribed, and the mesh of each.
 
+pub(crate) mod data;
 pub(crate) mod mesh;
 
 use std::{
@@ -7,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use self::data::DataPeers;
 use crate::PeerName;
 
 /// One subscribed topic.
@@ -16,11 +18,13 @@ pub(crate) struct TopicState<P> {
     pub(crate) mesh: BTreeSet<P>,
     /// Peers that are not to be grafted before the time given.
     pub(crate) backoff: BTreeMap<P, Instant>,
+    /// With whom fragments are exchanged; nobody in profile `documented`.
+    pub(crate) data: DataPeers<P>,
 }
 
 impl<P: PeerName> TopicState<P> {
     pub(crate) fn new() -> Self {
-        Self { mesh: BTreeSet::new(), backoff: BTreeMap::new() }
+        Self { mesh: BTreeSet::new(), backoff: BTreeMap::new(), data: DataPeers::default() }
     }
 
     /// Returns whether `peer` may be grafted.
@@ -31,5 +35,6 @@ impl<P: PeerName> TopicState<P> {
     /// Forgets times that have passed.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.backoff.retain(|_, until| *until > now);
+        self.data.expire(now);
     }
 }

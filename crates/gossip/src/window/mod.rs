@@ -4,9 +4,10 @@
 //! acknowledges the bytes it took, and room is counted here. A peer's window is 1.25 × its best
 //! goodput of the last second × its smallest round-trip time, doubling per round trip at the start.
 //! All peers share one uplink, so a limit of the node overrides the windows: a few frames beyond
-//! Σ goodput × round-trip time, given in the order of asking.
+//! Σ goodput × round-trip time, given in the order of asking; or, paced, as much as arrives.
 
 mod estimate;
+mod pace;
 mod receipts;
 
 #[cfg(test)]
@@ -19,7 +20,10 @@ use std::{
 
 use thiserror::Error;
 
-use self::estimate::{Goodput, Mark, RoundTrip};
+use self::{
+    estimate::{Goodput, Mark, RoundTrip},
+    pace::Pace,
+};
 use crate::{
     PeerName,
     wire::{Acknowledgement, PIECE_BYTES_MAX},
@@ -32,6 +36,9 @@ const FRAME_BYTES: u64 = PIECE_BYTES_MAX as u64;
 
 /// The smallest window: one frame on the wire while the acknowledgement of another is on its way.
 const FLOOR_BYTES: u64 = 2 * FRAME_BYTES;
+
+/// The same where the node is paced, so that windows need not protect its uplink.
+const FLOOR_PACED_BYTES: u64 = 4 * FRAME_BYTES;
 
 /// The largest window; 1 Gbit/s at 130 ms.
 const CEILING_BYTES: u64 = 16 << 20;
@@ -70,11 +77,20 @@ const DRAIN_TIME: Duration = Duration::from_millis(50);
 pub(crate) struct WindowConfig {
     /// Off only to measure what windows are worth: then writers are the only limit.
     pub(crate) limited: bool,
+    /// What leaves in all is paced, and probes tell the round-trip times; else it is limited by
+    /// what is on the way, and they are found by holding back now and then.
+    pub(crate) paced: bool,
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { limited: true }
+        Self { limited: true, paced: false }
+    }
+}
+
+impl WindowConfig {
+    fn floor_bytes(self) -> u64 {
+        if self.paced { FLOOR_PACED_BYTES } else { FLOOR_BYTES }
     }
 }
 
@@ -95,6 +111,7 @@ pub(crate) struct Windows<P> {
     waiting: VecDeque<P>,
     epoch: u32,
     goodput: Option<Goodput>,
+    pace: Pace,
     drain: Drain,
     drain_after: Duration,
     /// When the last draining ended: the limit rises again within a round trip, not at once.
@@ -111,6 +128,8 @@ struct Flow {
     acknowledged: u64,
     records: VecDeque<Record>,
     round_trip: RoundTrip,
+    /// What a probe said of it.
+    probed: Option<Duration>,
     goodput: Goodput,
     /// When it was last refused room: it had more to send.
     refused_at: Option<Instant>,
@@ -118,6 +137,8 @@ struct Flow {
     progress_at: Instant,
     stalled: bool,
     turn: Turn,
+    /// Whether it goes before others that wait.
+    hurried: bool,
 }
 
 /// Whether a peer is in line for room.
@@ -170,11 +191,13 @@ impl Flow {
             acknowledged: 0,
             records: VecDeque::new(),
             round_trip: RoundTrip::new(now),
+            probed: None,
             goodput: Goodput::new(now),
             refused_at: None,
             progress_at: now,
             stalled: false,
             turn: Turn::None,
+            hurried: false,
         }
     }
 
@@ -184,24 +207,28 @@ impl Flow {
 
     /// Returns goodput × smallest round-trip time, and that time, once both are known.
     fn path(&self) -> Option<(f64, Duration)> {
-        let round_trip = self.round_trip.smallest()?;
+        let round_trip = self.smallest_round_trip()?;
         Some((self.goodput.best()? * round_trip.as_secs_f64(), round_trip))
     }
 
-    fn window(&self) -> u64 {
-        let Some((path_bytes, _)) = self.path() else { return FLOOR_BYTES };
+    fn smallest_round_trip(&self) -> Option<Duration> {
+        self.round_trip.smallest().into_iter().chain(self.probed).min()
+    }
+
+    fn window(&self, floor: u64) -> u64 {
+        let Some((path_bytes, _)) = self.path() else { return floor };
         let gain = if self.goodput.is_starting() { GAIN_START } else { GAIN };
         let bytes = (path_bytes * gain).min(CEILING_BYTES as f64) as u64;
         // Rounded up: rounded down, two frames would stay two frames for ever.
-        bytes.next_multiple_of(FRAME_BYTES).clamp(FLOOR_BYTES, CEILING_BYTES)
+        bytes.next_multiple_of(FRAME_BYTES).clamp(floor, CEILING_BYTES)
     }
 
-    fn has_room(&self) -> bool {
-        !self.stalled && self.in_flight() < self.window()
+    fn has_room(&self, floor: u64) -> bool {
+        !self.stalled && self.in_flight() < self.window(floor)
     }
 
     fn stall_at(&self) -> Option<Instant> {
-        let round_trip = self.round_trip.latest().unwrap_or_default();
+        let round_trip = self.round_trip.latest().or(self.probed).unwrap_or_default();
         (self.in_flight() > 0 && !self.stalled)
             .then(|| self.progress_at + STALL_MIN.max(4 * round_trip))
     }
@@ -224,6 +251,7 @@ impl<P: PeerName> Windows<P> {
             waiting: VecDeque::new(),
             epoch: 0,
             goodput: None,
+            pace: Pace::default(),
             drain: Drain::Since(None),
             drain_after: DRAIN_FIRST,
             drained_at: None,
@@ -266,17 +294,38 @@ impl<P: PeerName> Windows<P> {
             return true;
         }
         let offered = matches!(flow.turn, Turn::Offered(_));
-        if flow.has_room() && (offered || self.node_has_room(now)) {
+        if flow.has_room(self.config.floor_bytes()) && (offered || self.node_has_room(now)) {
             return true;
         }
         if let Some(flow) = self.flows.get_mut(&peer) {
             flow.refused_at = Some(now);
             if flow.turn != Turn::Waiting {
                 flow.turn = Turn::Waiting;
-                self.waiting.push_back(peer);
+                self.wait(peer);
             }
         }
         false
+    }
+
+    /// Puts a peer into the line, before all that are not hurried if it is.
+    fn wait(&mut self, peer: P) {
+        let hurried = |peer: &P| self.flows.get(peer).is_some_and(|flow| flow.hurried);
+        let place = if hurried(&peer) {
+            self.waiting.iter().position(|other| !hurried(other)).unwrap_or(self.waiting.len())
+        } else {
+            self.waiting.len()
+        };
+        self.waiting.insert(place, peer);
+    }
+
+    /// The next frame for the peer goes before those for others that wait.
+    pub(crate) fn hurry(&mut self, peer: P) {
+        let Some(flow) = self.flows.get_mut(&peer) else { return };
+        if std::mem::replace(&mut flow.hurried, true) || flow.turn != Turn::Waiting {
+            return;
+        }
+        self.waiting.retain(|&waiting| waiting != peer);
+        self.wait(peer);
     }
 
     /// Returns a peer that was refused and has room now, first come first. Room for one frame is
@@ -287,7 +336,8 @@ impl<P: PeerName> Windows<P> {
             return None;
         }
         let flows = &self.flows;
-        let has_room = |peer: &P| flows.get(peer).is_some_and(Flow::has_room);
+        let floor = self.config.floor_bytes();
+        let has_room = |peer: &P| flows.get(peer).is_some_and(|flow| flow.has_room(floor));
         let place = self.waiting.iter().position(has_room)?;
         let peer = self.waiting.remove(place)?;
         if let Some(flow) = self.flows.get_mut(&peer) {
@@ -317,6 +367,11 @@ impl<P: PeerName> Windows<P> {
         if matches!(flow.turn, Turn::Offered(_)) {
             flow.turn = Turn::None;
         }
+        flow.hurried = false;
+        let node = self.goodput.as_ref();
+        let (rate, is_starting) =
+            (node.and_then(Goodput::best), node.is_none_or(Goodput::is_starting));
+        self.pace.on_sent(now, bytes, rate, is_starting);
         let mark = flow.goodput.mark(now, flow.in_flight() == 0);
         flow.sent += bytes;
         match flow.records.back_mut() {
@@ -365,7 +420,11 @@ impl<P: PeerName> Windows<P> {
         let arrived_at = now.checked_sub(waited).unwrap_or(now).clamp(sent_at.min(now), now);
         flow.goodput.deliver(arrived_at, bytes);
         if let Some(Record { sent_at, mark, node_mark, .. }) = newest {
-            flow.round_trip.sample(now, arrived_at.saturating_duration_since(sent_at));
+            let time = arrived_at.saturating_duration_since(sent_at);
+            flow.round_trip.sample(now, time);
+            if let Some(shortest) = flow.smallest_round_trip() {
+                self.pace.on_delay(now, time.saturating_sub(shortest));
+            }
             // What is let go alone while the queue is emptied has the whole uplink: no measure of
             // what it gets beside others.
             let alone = !matches!(self.drain, Drain::Since(_));
@@ -410,12 +469,22 @@ impl<P: PeerName> Windows<P> {
             Drain::Until(at) if someone_waits => Some(at),
             Drain::Until(_) | Drain::Since(_) | Drain::Running => None,
         };
-        flows.flatten().chain(drained).min()
+        let paced = (self.config.paced && someone_waits)
+            .then(|| self.now.and_then(|now| self.paced_room_at(now).filter(|at| *at > now)))
+            .flatten();
+        flows.flatten().chain(drained).chain(paced).min()
     }
 
     /// Returns the smallest round-trip time of the last ten seconds.
     pub(crate) fn rtt(&self, peer: P) -> Option<Duration> {
-        self.flows.get(&peer)?.round_trip.smallest()
+        self.flows.get(&peer)?.smallest_round_trip()
+    }
+
+    /// A probe of the peer came back after `time`.
+    pub(crate) fn on_probed(&mut self, peer: P, time: Duration) {
+        if let Some(flow) = self.flows.get_mut(&peer) {
+            flow.probed = Some(time);
+        }
     }
 
     /// Returns how many bytes are sent and not acknowledged.
@@ -425,7 +494,7 @@ impl<P: PeerName> Windows<P> {
 
     /// Returns how many bytes may be in flight to the peer; the node's limit may be lower.
     pub(crate) fn window(&self, peer: P) -> u64 {
-        self.flows.get(&peer).map_or(0, Flow::window)
+        self.flows.get(&peer).map_or(0, |flow| flow.window(self.config.floor_bytes()))
     }
 
     /// Returns whether the peer has not acknowledged for too long.
@@ -467,7 +536,18 @@ impl<P: PeerName> Windows<P> {
         load
     }
 
+    /// Returns when the node may send one more frame, whoever gets it; `None` if only an
+    /// acknowledgement can tell.
+    fn paced_room_at(&self, now: Instant) -> Option<Instant> {
+        let offers = self.flows.values().filter(|flow| matches!(flow.turn, Turn::Offered(_)));
+        let offered = offers.count() as u64 * FRAME_BYTES;
+        self.pace.room_at(now, self.goodput.as_ref().and_then(Goodput::best), offered)
+    }
+
     fn node_has_room(&self, now: Instant) -> bool {
+        if self.config.paced {
+            return self.paced_room_at(now).is_some_and(|at| at <= now);
+        }
         let load = self.load();
         let limit = match self.drain {
             Drain::Running => load.drained_bytes(),
@@ -489,6 +569,9 @@ impl<P: PeerName> Windows<P> {
 
     /// Empties the node's queue on the wire if it was never nearly empty for too long.
     fn watch_drain(&mut self, now: Instant) {
+        if self.config.paced {
+            return;
+        }
         let load = self.load();
         let drained = load.bytes <= load.drained_bytes();
         self.drain = match self.drain {

@@ -39,14 +39,26 @@ fn a_fragment_out_of_bounds_is_refused() {
 
 #[test]
 fn a_list_out_of_bounds_is_refused() {
-    let with = |list| DataFrame { list: Some(list), ..DataFrame::default() };
+    let with = |list| DataFrame {
+        list: Some(list),
+        fragment: Some(fragment(1, 1)),
+        ..DataFrame::default()
+    };
     assert_eq!(error(with(list(0, 0))), out_of_range("hashes of a list", 0, 1, 256));
     assert_eq!(error(with(list(257, 0))), out_of_range("hashes of a list", 257, 1, 256));
     assert_eq!(error(with(list(1, 17))), out_of_range("hashes of a path", 17, 0, 16));
     let frame = with(list(4, 2)).encode().to_bytes();
     let cut = |bytes| DataFrame::decode(frame.slice(..frame.len() - bytes));
-    assert_eq!(cut(1), Err(WireError::Truncated("the hashes of a path")));
-    assert_eq!(cut(50), Err(WireError::Truncated("the hashes of a list")));
+    let after =
+        frame.len() - DataFrame { list: Some(list(4, 2)), ..DataFrame::default() }.encode().len();
+    assert_eq!(cut(after + 1), Err(WireError::Truncated("the hashes of a path")));
+    assert_eq!(cut(after + 50), Err(WireError::Truncated("the hashes of a list")));
+}
+
+#[test]
+fn a_list_without_anything_that_it_is_the_list_of_is_refused() {
+    let frame = DataFrame { list: Some(list(4, 2)), ..DataFrame::default() };
+    assert_eq!(error(frame), WireError::Flags(1 << 6));
 }
 
 #[test]

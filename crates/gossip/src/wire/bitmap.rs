@@ -61,6 +61,14 @@ impl Bitmap {
         rest
     }
 
+    /// Returns what is in both.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let mut both = *self;
+        both.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= other);
+        both
+    }
+
     /// Adds what is in `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
@@ -143,6 +151,7 @@ mod tests {
             prop_assert_eq!(a.last(), one.last().copied());
             prop_assert_eq!(a.contains(index), one.contains(&index));
             prop_assert!(a.without(&b).iter().eq(one.difference(&other).copied()));
+            prop_assert!(a.within(&b).iter().eq(one.intersection(&other).copied()));
             let mut both = a;
             both.extend(&b);
             prop_assert!(both.iter().eq(one.union(&other).copied()));

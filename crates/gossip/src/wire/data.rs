@@ -20,7 +20,7 @@ const PIECE: u8 = 1 << 3;
 const START: u8 = 1 << 4;
 /// The shard has its publisher's index. Only with [`START`].
 const PUBLISHER_INDEX: u8 = 1 << 5;
-/// The commitments to the fragments of a generation come before the payload.
+/// The commitments to the fragments of a generation come before the payload. Not without one.
 const LIST: u8 = 1 << 6;
 /// The payload is a fragment, and no shard. Not with [`PIECE`].
 const FRAGMENT: u8 = 1 << 7;
@@ -90,7 +90,8 @@ impl DataFrame {
         let has = |flag| flags & flag != 0;
         let contradiction = (has(START) && !has(PIECE))
             || (has(PUBLISHER_INDEX) && !has(START))
-            || (has(PIECE) && has(FRAGMENT));
+            || (has(PIECE) && has(FRAGMENT))
+            || (has(LIST) && !has(PIECE) && !has(FRAGMENT));
         if contradiction {
             return Err(WireError::Flags(flags));
         }

@@ -231,6 +231,22 @@ pub enum Control {
     },
 }
 
+impl Control {
+    /// Returns whether only profile `adaptive` has the entry.
+    pub fn is_adaptive(&self) -> bool {
+        matches!(
+            self,
+            Self::Probe(_)
+                | Self::Echo(_)
+                | Self::DataGraft(_)
+                | Self::DataPrune { .. }
+                | Self::Feed { .. }
+                | Self::Have { .. }
+                | Self::Want { .. }
+        )
+    }
+}
+
 /// One message in an IHAVE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct News {

@@ -119,7 +119,8 @@ fn data_frame() -> impl Strategy<Value = DataFrame> {
             epoch,
             acknowledgement,
             header,
-            list,
+            // Of nothing there is no list.
+            list: list.filter(|_| piece.is_some() || fragment.is_some()),
             piece,
             fragment,
         })

@@ -20,12 +20,19 @@ pub(super) fn multiply(bytes: u64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / MULTIPLY_BYTES_PER_SECOND as f64)
 }
 
+/// Returns how long the hash of `bytes` takes.
+pub(super) fn hash(bytes: u64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / HASH_BYTES_PER_SECOND as f64)
+}
+
 /// Returns how long a job takes; its payload counts `scale` times.
 pub(super) fn job(job: &Job, scale: u32) -> Duration {
     let bytes = job.payload_bytes() * u64::from(scale);
-    let hash = Duration::from_secs_f64(bytes as f64 / HASH_BYTES_PER_SECOND as f64);
+    let hash = hash(bytes);
     match job {
-        Job::Hash { .. } => hash,
+        // The commitments to the fragments are a second hash of everything.
+        Job::Hash { committed: Some(_), .. } => hash * 2,
+        Job::Hash { committed: None, .. } | Job::Assemble { .. } => hash,
         Job::Decode { decoder, .. } => {
             hash + multiply(bytes * u64::from(decoder.shape().fragments()))
         }

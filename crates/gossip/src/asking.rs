@@ -1,0 +1,208 @@
+//! Which missing fragment is asked of whom. Pure decisions of profile `adaptive`.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::{PeerName, wire::Bitmap};
+
+/// A peer that may be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder<P> {
+    pub(crate) peer: P,
+    /// What an answer costs: the cheapest is asked first.
+    pub(crate) cost: f64,
+    /// How many fragments may be asked of it now.
+    pub(crate) room: usize,
+    /// What it has and we lack, by generation.
+    pub(crate) offers: Vec<Bitmap>,
+}
+
+/// Returns what each is asked for: no fragment twice, of each peer one in turn, earlier
+/// generations first.
+pub(crate) fn share_out<P: PeerName>(mut holders: Vec<Holder<P>>) -> BTreeMap<(P, u16), Bitmap> {
+    holders.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let generations = holders.iter().map(|holder| holder.offers.len()).max().unwrap_or(0);
+    let mut taken = vec![Bitmap::default(); generations];
+    let mut asked: BTreeMap<(P, u16), Bitmap> = BTreeMap::new();
+    loop {
+        let before = asked.values().map(Bitmap::len).sum::<u16>();
+        for holder in holders.iter_mut().filter(|holder| holder.room > 0) {
+            let left = holder.offers.iter().zip(&taken).map(|(offer, taken)| offer.without(taken));
+            let first = left.enumerate().find_map(|(generation, left)| {
+                left.iter().next().map(|index| (generation as u16, index))
+            });
+            let Some((generation, index)) = first else {
+                holder.room = 0;
+                continue;
+            };
+            holder.room -= 1;
+            taken[usize::from(generation)].insert(index);
+            asked.entry((holder.peer, generation)).or_default().insert(index);
+        }
+        if asked.values().map(Bitmap::len).sum::<u16>() == before {
+            return asked;
+        }
+    }
+}
+
+/// What was asked for and has not come.
+#[derive(Debug)]
+pub(crate) struct Requests<P> {
+    open: BTreeMap<(u16, u16), Request<P>>,
+}
+
+/// One fragment asked of one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request<P> {
+    pub(crate) peer: P,
+    pub(crate) asked_at: Instant,
+    /// From then on another is asked.
+    pub(crate) deadline: Instant,
+}
+
+impl<P> Default for Requests<P> {
+    fn default() -> Self {
+        Self { open: BTreeMap::new() }
+    }
+}
+
+impl<P: PeerName> Requests<P> {
+    pub(crate) fn insert(&mut self, generation: u16, index: u16, request: Request<P>) {
+        self.open.insert((generation, index), request);
+    }
+
+    pub(crate) fn remove(&mut self, generation: u16, index: u16) -> Option<Request<P>> {
+        self.open.remove(&(generation, index))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Request<P>> {
+        self.open.values()
+    }
+
+    /// Returns what is asked for, by generation.
+    pub(crate) fn asked(&self, generations: usize) -> Vec<Bitmap> {
+        let mut asked = vec![Bitmap::default(); generations];
+        for &(generation, index) in self.open.keys() {
+            if let Some(asked) = asked.get_mut(usize::from(generation)) {
+                asked.insert(index);
+            }
+        }
+        asked
+    }
+
+    /// Takes all that `gone` says of.
+    pub(crate) fn take(&mut self, gone: impl Fn(&Request<P>) -> bool) -> Vec<Request<P>> {
+        let taken = self.open.extract_if(.., |_, request| gone(request));
+        taken.map(|(_, request)| request).collect()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.open.values().map(|request| request.deadline).min()
+    }
+}
+
+/// Since when somebody is known to hold each fragment: who is far is asked only for what has been
+/// known for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    told: Vec<Bitmap>,
+    ripe: Vec<Bitmap>,
+    /// What is known and not ripe, in the order of time.
+    waiting: VecDeque<(Instant, u16, Bitmap)>,
+}
+
+impl Known {
+    pub(crate) fn new(generations: usize) -> Self {
+        let none = vec![Bitmap::default(); generations];
+        Self { told: none.clone(), ripe: none, waiting: VecDeque::new() }
+    }
+
+    /// Somebody holds these.
+    pub(crate) fn tell(&mut self, now: Instant, generation: u16, fragments: &Bitmap) {
+        let Some(told) = self.told.get_mut(usize::from(generation)) else { return };
+        let new = fragments.without(told);
+        if !new.is_empty() {
+            told.extend(&new);
+            self.waiting.push_back((now, generation, new));
+        }
+    }
+
+    /// Returns what has been known for `patience`, by generation.
+    pub(crate) fn ripe(&mut self, now: Instant, patience: Duration) -> &[Bitmap] {
+        while let Some((_, generation, fragments)) =
+            self.waiting.pop_front_if(|(at, ..)| *at + patience <= now)
+        {
+            self.ripe[usize::from(generation)].extend(&fragments);
+        }
+        &self.ripe
+    }
+
+    /// Returns when more is ripe.
+    pub(crate) fn next_ripe(&self, patience: Duration) -> Option<Instant> {
+        self.waiting.front().map(|(at, ..)| *at + patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    fn holder(peer: u32, cost: f64, room: usize, offers: &[&[u16]]) -> Holder<u32> {
+        let offers = offers.iter().map(|offer| offer.iter().copied().collect()).collect();
+        Holder { peer, cost, room, offers }
+    }
+
+    fn asked(holders: Vec<Holder<u32>>) -> Vec<(u32, u16, Vec<u16>)> {
+        let shared = share_out(holders).into_iter();
+        shared.map(|((peer, generation), set)| (peer, generation, set.iter().collect())).collect()
+    }
+
+    #[test]
+    fn the_cheapest_is_asked_first_and_each_in_turn() {
+        let all: &[u16] = &[0, 1, 2, 3];
+        let holders = vec![holder(1, 2.0, 2, &[all]), holder(2, 1.0, 1, &[all])];
+        assert_eq!(asked(holders), [(1, 0, vec![1, 2]), (2, 0, vec![0])]);
+    }
+
+    #[test]
+    fn no_fragment_is_asked_for_twice_and_earlier_generations_come_first() {
+        let holders = vec![holder(1, 1.0, 9, &[&[], &[5, 6]]), holder(2, 2.0, 2, &[&[7], &[5]])];
+        assert_eq!(asked(holders), [(1, 1, vec![5, 6]), (2, 0, vec![7])]);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_fragment_is_ripe_when_it_has_been_known_for_the_time_given() {
+        let now = start();
+        let mut known = Known::new(2);
+        known.tell(now, 1, &Bitmap::first(2));
+        known.tell(now + PATIENCE / 2, 1, &Bitmap::first(3));
+        known.tell(now, 2, &Bitmap::first(1));
+        assert_eq!(known.next_ripe(PATIENCE), Some(now + PATIENCE));
+        assert_eq!(known.ripe(now + PATIENCE, PATIENCE)[1], Bitmap::first(2));
+        assert_eq!(known.ripe(now + PATIENCE * 2, PATIENCE)[1], Bitmap::first(3));
+        assert_eq!(known.next_ripe(PATIENCE), None);
+    }
+
+    #[test]
+    fn what_is_overdue_is_taken_and_the_rest_stays_asked_for() {
+        let now = start();
+        let mut requests = Requests::default();
+        for index in 0..3 {
+            let deadline = now + Duration::from_millis(u64::from(index));
+            requests.insert(0, index, Request { peer: index, asked_at: now, deadline });
+        }
+        let taken = requests.take(|request| request.deadline <= now + Duration::from_millis(1));
+        assert_eq!(taken.len(), 2);
+        assert_eq!(requests.asked(1), [[2].into_iter().collect::<Bitmap>()]);
+        assert_eq!(requests.next_deadline(), Some(now + Duration::from_millis(2)));
+    }
+}

@@ -1,0 +1,74 @@
+//! How far the fragments of one message have spread, and what is to be done for it when.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use super::Combinations;
+use crate::asking::{Known, Requests};
+
+/// What this node does for one message of profile `adaptive` beside holding it.
+#[derive(Debug)]
+pub(crate) struct Spread<P> {
+    /// What was asked for and has not come.
+    pub(crate) requests: Requests<P>,
+    /// Since when somebody is known to hold what.
+    pub(crate) known: Known,
+    /// Combinations that came, until they are of use or were found to be false.
+    pub(crate) combinations: Combinations<P>,
+    /// Generations of which a combination is false: none is used any more.
+    pub(crate) spoiled: BTreeSet<u16>,
+    /// What the near peers are to be told, and the others.
+    pub(crate) near: News,
+    pub(crate) far: News,
+    /// The next fragment to leave for the first time: our own messages only.
+    pub(crate) first: u32,
+    /// When to look whether others hold all that left.
+    pub(crate) look_at: Option<Instant>,
+    /// How often that was done.
+    pub(crate) looks: u8,
+    /// When to try again what failed here.
+    pub(crate) retry_at: Option<Instant>,
+    /// When the message is on the agenda.
+    pub(crate) wake: Option<Instant>,
+}
+
+/// Generations of which more is held than was told.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) generations: BTreeSet<u16>,
+    pub(crate) due: Option<Instant>,
+}
+
+impl News {
+    /// There is more of a generation, to be told at `due` at the latest.
+    pub(crate) fn add(&mut self, generation: u16, due: Instant) {
+        self.generations.insert(generation);
+        self.due.get_or_insert(due);
+    }
+
+    /// Takes what is to be told, if it is due at `now`.
+    pub(crate) fn take(&mut self, now: Instant) -> BTreeSet<u16> {
+        if self.due.is_none_or(|due| due > now) {
+            return BTreeSet::new();
+        }
+        self.due = None;
+        std::mem::take(&mut self.generations)
+    }
+}
+
+impl<P: Copy> Spread<P> {
+    pub(crate) fn new(generations: usize) -> Self {
+        Self {
+            requests: Requests::default(),
+            known: Known::new(generations),
+            combinations: Combinations::default(),
+            spoiled: BTreeSet::new(),
+            near: News::default(),
+            far: News::default(),
+            first: 0,
+            look_at: None,
+            looks: 0,
+            retry_at: None,
+            wake: None,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Profile `adaptive`: what is held is told, what is missing is asked for.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::State;
+use crate::{
+    GenerationId, HeaderHash, PeerName,
+    asking::{Holder, Request, share_out},
+    message::{Due, Phase},
+    score::DEMERITS_EXCESS,
+    wire::{Bitmap, Control},
+};
+
+/// What is added to the time in which an answer is expected: the queue of who is asked.
+const ANSWER_SPARE: Duration = Duration::from_millis(60);
+
+/// The same for each fragment asked of it before.
+const ANSWER_SPARE_EACH: Duration = Duration::from_millis(10);
+
+/// The round-trip time assumed of a peer of which none is known.
+const RTT_UNKNOWN: Duration = Duration::from_millis(100);
+
+/// What an answer takes beyond a round trip, as long as a peer has not answered yet.
+const ANSWER_GUESS: Duration = Duration::from_millis(6);
+
+/// Requests in an answer's time are spread by chance, so that not all ask the same peer first.
+const COST_SPREAD: f64 = 0.5;
+
+/// After so many bytes of a message for each of its own, its publisher sends only what few others
+/// are known to hold.
+const EGRESS_MAX: f64 = 1.5;
+
+/// Fewer holders than this are few.
+const HOLDERS_FEW: usize = 2;
+
+impl<P: PeerName> State<P> {
+    /// Returns how far away a peer is, where that is known.
+    pub(super) fn distance(&self, peer: P) -> Option<Duration> {
+        let probed = self.peers.get(&peer).and_then(|state| state.probed_rtt);
+        let [a, b] = [probed, self.windows.rtt(peer)];
+        a.into_iter().chain(b).min()
+    }
+
+    pub(super) fn is_near(&self, peer: P) -> bool {
+        self.distance(peer).is_some_and(|rtt| rtt <= self.config.adaptive.near_rtt)
+    }
+
+    /// The peer says what it holds of a generation.
+    pub(super) fn on_have(
+        &mut self,
+        now: Instant,
+        peer: P,
+        generation: GenerationId,
+        fragments: &Bitmap,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.allowance.news += 1;
+        if state.allowance.news > self.config.limits.news_per_heartbeat_max {
+            self.stats.news_ignored += 1;
+            return self.hold_against(peer, DEMERITS_EXCESS);
+        }
+        let hash = generation.header;
+        if fragments.is_empty() || state.refused.contains(now, &hash) {
+            return;
+        }
+        if self.messages.get(&hash).is_none() {
+            return self.on_rumour(now, peer, generation, fragments);
+        }
+        self.on_told(now, peer, generation, fragments);
+        self.ask(now, hash);
+        self.schedule(hash);
+    }
+
+    /// Remembers what the peer holds of a message whose header is known.
+    fn on_told(&mut self, now: Instant, peer: P, generation: GenerationId, fragments: &Bitmap) {
+        let Some(message) = self.messages.get_mut(&generation.header) else { return };
+        let Some(holding) = message.holding() else { return };
+        if holding.held(generation.index).is_none() {
+            return;
+        }
+        let fragments = fragments.within(&Bitmap::first(holding.fragments()));
+        message.spread.known.tell(now, generation.index, &fragments);
+        let link = message.links.entry(peer).or_default();
+        link.exchange.tell(generation.index, &fragments);
+        link.has_header = true;
+    }
+
+    /// The peer has all of a message.
+    pub(super) fn on_told_all(&mut self, now: Instant, peer: P, hash: HeaderHash) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        let Some(holding) = message.holding() else { return };
+        let all = Bitmap::first(holding.fragments());
+        for index in 0..holding.generations() as u16 {
+            self.on_told(now, peer, GenerationId { header: hash, index }, &all);
+        }
+        self.ask(now, hash);
+        self.schedule(hash);
+    }
+
+    fn on_rumour(&mut self, now: Instant, peer: P, generation: GenerationId, fragments: &Bitmap) {
+        let hash = generation.header;
+        if self.retired.contains(now, &hash) {
+            return;
+        }
+        let due = if self.is_near(peer) { now } else { now + self.config.adaptive.far_patience };
+        let gone = self.rumours.add(hash, peer, generation.index, fragments, due);
+        self.stats.repairs_dropped += u64::from(gone);
+        self.follow_rumours(now);
+    }
+
+    /// Asks for a fragment of each message whose header should have come: it comes with it.
+    pub(super) fn follow_rumours(&mut self, now: Instant) {
+        while let Some(hash) = self.rumours.next(now) {
+            let Some((peer, generation, index)) = self.rumours.ask(hash) else {
+                self.rumours.remove(hash);
+                self.stats.repairs_dropped += 1;
+                continue;
+            };
+            self.rumours.postpone(hash, now + self.answer_within(peer));
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            self.stats.pulls_sent += 1;
+            state.refused.remove(&hash);
+            let generation = GenerationId { header: hash, index: generation };
+            let fragments = [index].into_iter().collect();
+            state.control.push(Control::Want { generation, fragments });
+            self.tell_control_ready(peer);
+        }
+    }
+
+    /// The header of a rumour came: what was told of it counts.
+    pub(super) fn take_rumour(&mut self, now: Instant, hash: HeaderHash) {
+        for told in self.rumours.remove(hash) {
+            for (index, fragments) in told.fragments {
+                self.on_told(now, told.peer, GenerationId { header: hash, index }, &fragments);
+            }
+        }
+    }
+
+    fn answer_within(&self, peer: P) -> Duration {
+        let asked = self.peers.get(&peer).map_or(0, |state| state.asked as u32);
+        3 * self.distance(peer).unwrap_or(RTT_UNKNOWN) / 2
+            + ANSWER_SPARE
+            + ANSWER_SPARE_EACH * asked
+    }
+
+    /// Asks for what is missing, where it is held: near peers at once, others for what has been
+    /// held only far away for a while.
+    pub(super) fn ask(&mut self, now: Instant, hash: HeaderHash) {
+        self.give_up_overdue(now, hash);
+        let holders = self.holders(now, hash);
+        for ((peer, generation), fragments) in share_out(holders) {
+            let deadline = now + self.answer_within(peer);
+            let Some(message) = self.messages.get_mut(&hash) else { return };
+            for index in fragments.iter() {
+                let request = Request { peer, asked_at: now, deadline };
+                message.spread.requests.insert(generation, index, request);
+            }
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            state.asked += usize::from(fragments.len());
+            self.stats.pulls_sent += 1;
+            let generation = GenerationId { header: hash, index: generation };
+            state.control.push(Control::Want { generation, fragments });
+            self.tell_control_ready(peer);
+        }
+    }
+
+    fn give_up_overdue(&mut self, now: Instant, hash: HeaderHash) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        for request in message.spread.requests.take(|request| request.deadline <= now) {
+            if let Some(peer) = self.peers.get_mut(&request.peer) {
+                peer.asked -= 1;
+                peer.on_no_answer(now.saturating_duration_since(request.asked_at));
+            }
+        }
+    }
+
+    /// Returns who may be asked for what.
+    fn holders(&mut self, now: Instant, hash: HeaderHash) -> Vec<Holder<P>> {
+        let config = &self.config.adaptive;
+        let Some(message) = self.messages.get_mut(&hash) else { return Vec::new() };
+        let Phase::Gathering(holding) = &message.phase else { return Vec::new() };
+        let count = holding.generations();
+        let asked = message.spread.requests.asked(count);
+        let missing = |generation: usize| {
+            let held = holding.held(generation as u16).copied().unwrap_or_default();
+            (held, asked[generation])
+        };
+        let ripe = message.spread.known.ripe(now, config.far_patience);
+        let mut holders = Vec::new();
+        for (&peer, link) in &message.links {
+            let Some(state) = self.peers.get(&peer) else { continue };
+            let room = config.asks_per_peer.saturating_sub(state.asked);
+            if room == 0 || !link.exchange.is_begun() || state.record.is_graylisted() {
+                continue;
+            }
+            let probed = state.probed_rtt;
+            let rtt = probed.into_iter().chain(self.windows.rtt(peer)).min();
+            let is_near = rtt.is_some_and(|rtt| rtt <= config.near_rtt);
+            let offers: Vec<Bitmap> = (0..count)
+                .map(|generation| {
+                    let (held, asked) = missing(generation);
+                    let told = link.exchange.told(generation as u16);
+                    let offer = told.without(&held).without(&asked);
+                    if is_near { offer } else { offer.within(&ripe[generation]) }
+                })
+                .collect();
+            if offers.iter().all(Bitmap::is_empty) {
+                continue;
+            }
+            let guess = rtt.unwrap_or(RTT_UNKNOWN) + ANSWER_GUESS;
+            let time = state.answer_time.unwrap_or(guess).as_secs_f64();
+            let spread = 1.0 + COST_SPREAD * self.rng.random::<f64>();
+            let cost = time * (1.0 + state.asked as f64) * spread;
+            holders.push(Holder { peer, cost, room, offers });
+        }
+        holders
+    }
+
+    /// The peer asks for fragments.
+    pub(super) fn on_want(&mut self, peer: P, generation: GenerationId, fragments: &Bitmap) {
+        let hash = generation.header;
+        let index = generation.index;
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        let Some(message) = self.messages.get_mut(&hash) else {
+            self.stats.pulls_gone += 1;
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.control.push(Control::Gone(hash));
+            }
+            return self.tell_control_ready(peer);
+        };
+        let Some(held) = message.holding().and_then(|holding| holding.held(index)).copied() else {
+            self.stats.pulls_ignored += 1;
+            return;
+        };
+        let sent = message.shards_sent as f64 / f64::from(message.fragments());
+        let spares = message.is_own() && sent >= EGRESS_MAX;
+        let mut served = fragments.within(&held);
+        if spares {
+            served = served
+                .iter()
+                .filter(|&fragment| {
+                    let holders = message.links.values();
+                    holders.filter(|link| link.exchange.told(index).contains(fragment)).count()
+                        < HOLDERS_FEW
+                })
+                .collect();
+        }
+        if served.is_empty() {
+            self.stats.pulls_ignored += 1;
+            return;
+        }
+        self.stats.pulls_served += 1;
+        let link = message.links.entry(peer).or_default();
+        link.done = false;
+        link.refused = None;
+        for fragment in served.iter() {
+            // Who asks has it from us on purpose: nobody needs to be pushed to because of it.
+            link.exchange.ask(Due { generation: index, index: fragment, hops: u8::MAX });
+        }
+        self.queue_message(peer, hash);
+    }
+
+    /// The peer knows nothing of a message but that we hold it: it is told what.
+    pub(super) fn on_wanted_unknown(&mut self, peer: P, hash: HeaderHash) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        // It may have lost the header, or never had it.
+        message.links.entry(peer).or_default().forget_header();
+        let Some(holding) = message.holding() else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        for index in 0..holding.generations() as u16 {
+            let Some(&fragments) = holding.held(index) else { continue };
+            let generation = GenerationId { header: hash, index };
+            state.control.push(Control::Have { generation, fragments });
+        }
+        self.tell_control_ready(peer);
+    }
+
+    /// There is more of a generation to tell.
+    pub(super) fn add_news(&mut self, now: Instant, hash: HeaderHash, generation: u16) {
+        let config = &self.config.adaptive;
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        message.spread.near.add(generation, now + config.tell_near_after);
+        message.spread.far.add(generation, now + config.tell_far_after);
+    }
+
+    /// Tells of everything that was not told yet.
+    pub(super) fn tell_all_news(&mut self, now: Instant, hash: HeaderHash) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        for news in [&mut message.spread.near, &mut message.spread.far] {
+            news.due = Some(now);
+        }
+        self.tell_due_news(now, hash);
+    }
+
+    /// Tells the near data peers, and the others, what is due.
+    pub(super) fn tell_due_news(&mut self, now: Instant, hash: HeaderHash) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let (near, far) = (message.spread.near.take(now), message.spread.far.take(now));
+        if near.is_empty() && far.is_empty() {
+            return;
+        }
+        let topic = message.topic().clone();
+        for peer in self.data_targets(&topic) {
+            let told = if self.is_near(peer) { &near } else { &far };
+            if told.is_empty() {
+                continue;
+            }
+            let Some(message) = self.messages.get(&hash) else { return };
+            let Some(holding) = message.holding() else { return };
+            if message.links.get(&peer).is_some_and(|link| link.done || !link.takes()) {
+                continue;
+            }
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            for &index in told {
+                let Some(&fragments) = holding.held(index) else { continue };
+                let generation = GenerationId { header: hash, index };
+                state.control.push(Control::Have { generation, fragments });
+            }
+            self.tell_control_ready(peer);
+        }
+    }
+
+    /// Puts a message on the agenda for when something is to be done for it.
+    pub(super) fn schedule(&mut self, hash: HeaderHash) {
+        let patience = self.config.adaptive.far_patience;
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let is_open = matches!(message.phase, Phase::Gathering(_));
+        let spread = &mut message.spread;
+        let asking = [spread.requests.next_deadline(), spread.known.next_ripe(patience)];
+        let asking = asking.into_iter().flatten().filter(|_| is_open);
+        let others = [spread.near.due, spread.far.due, spread.look_at, spread.retry_at];
+        let wake = others.into_iter().flatten().chain(asking).min();
+        if wake == spread.wake {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut spread.wake, wake) {
+            self.agenda.remove(&(before, hash));
+        }
+        if let Some(wake) = wake {
+            self.agenda.insert((wake, hash));
+        }
+    }
+
+    /// Does what is due for messages.
+    pub(super) fn attend(&mut self, now: Instant) {
+        while let Some(&(at, hash)) = self.agenda.first()
+            && at <= now
+        {
+            self.agenda.pop_first();
+            let Some(message) = self.messages.get_mut(&hash) else { continue };
+            message.spread.wake = None;
+            let completed_by = message.completed_by;
+            let retries = message.spread.retry_at.take_if(|at| *at <= now).is_some();
+            self.tell_due_news(now, hash);
+            self.look_after_own(now, hash);
+            match completed_by {
+                Some(peer) if retries => self.check(now, hash, peer),
+                Some(_) | None => self.ask(now, hash),
+            }
+            self.schedule(hash);
+        }
+        self.follow_rumours(now);
+    }
+}

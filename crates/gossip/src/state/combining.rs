@@ -1,0 +1,157 @@
+//! Profile `adaptive`: combinations fill what neither came by itself nor was to be had near by.
+//!
+//! Only who holds a whole message makes them, and only for peers that asked to be fed: what those
+//! lack is not known in time, so that any gap must be filled by anything.
+
+use std::time::Instant;
+
+use rlnc::Absorbed;
+
+use super::State;
+use crate::{
+    CommittedList, Fault, HeaderHash, PeerName,
+    holding::{Holding, Recovered, Taken},
+    message::Phase,
+    wire::{Bitmap, Piece, RefuseReason},
+};
+
+impl<P: PeerName> State<P> {
+    /// Adds combinations to what each peer is fed that may lack something of a complete message.
+    pub(super) fn add_combinations(&mut self, hash: HeaderHash) {
+        let share = self.config.adaptive.combination_share;
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let Some(holding) = message.holding() else { return };
+        let (k, generations) = (holding.fragments(), holding.generations() as u16);
+        let Some(ours) = self.topics.get(message.topic()) else { return };
+        let fed = ours.data.peers.iter().filter_map(|(&peer, data)| Some((peer, data.feeds?)));
+        let fed: Vec<_> = fed.collect();
+        for (peer, feed) in fed {
+            let Some(message) = self.messages.get_mut(&hash) else { return };
+            let link = message.links.entry(peer).or_default();
+            if !link.takes() {
+                continue;
+            }
+            let count = (f64::from(k) * share / f64::from(feed.parts)).ceil() as usize;
+            for generation in 0..generations {
+                if link.exchange.told(generation) != Bitmap::first(k) {
+                    link.exchange.add_combinations(generation, count);
+                }
+            }
+            self.queue_message(peer, hash);
+        }
+    }
+
+    /// A combination of a generation's fragments comes.
+    pub(super) fn on_combination(
+        &mut self,
+        now: Instant,
+        peer: P,
+        list: Option<CommittedList>,
+        piece: Piece,
+    ) {
+        let (hash, generation) = (piece.generation.header, piece.generation.index);
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.refused.contains(now, &hash) {
+            self.stats.shards_refused += 1;
+            return;
+        }
+        let Some(message) = self.messages.get_mut(&hash) else {
+            return self.on_stray(now, peer, hash, true);
+        };
+        message.links.entry(peer).or_default().exchanged = true;
+        let Phase::Gathering(holding) = &mut message.phase else {
+            self.stats.shards_unnecessary += 1;
+            return;
+        };
+        let bad = |what| Fault::BadShard { header: hash, what };
+        if let Some(list) = list
+            && holding.take_list(generation, list).is_err()
+        {
+            return self.disconnect(peer, bad("its list is not what the publisher committed to"));
+        }
+        let Some(start) = piece.start.filter(|start| start.publisher_index.is_none()) else {
+            return self.disconnect(peer, bad("a combination comes whole and has no number"));
+        };
+        let shard = match holding.parse(generation, start.coefficients, piece.bytes) {
+            Ok(shard) => shard,
+            Err(what) => return self.disconnect(peer, bad(what)),
+        };
+        if holding.list(generation).is_none() {
+            return self.refuse(now, peer, hash, RefuseReason::NoHeader);
+        }
+        let held = holding.held(generation).copied().unwrap_or_default();
+        let missing = usize::from(holding.fragments() - held.len());
+        let kept = message.spread.combinations.keep(generation, peer, shard, missing);
+        if kept.is_none() {
+            self.stats.shards_unhelpful += 1;
+            return;
+        }
+        self.stats.shards_innovative += 1;
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.on_shard(Absorbed::Innovative);
+        }
+        if let Some(message) = self.messages.get_mut(&hash) {
+            message.progressed = now;
+        }
+        self.recover(now, hash, generation);
+        let Some(message) = self.messages.get(&hash) else { return };
+        if message.holding().is_some_and(Holding::is_full) {
+            self.check(now, hash, peer);
+        }
+        self.schedule(hash);
+    }
+
+    /// Computes what is missing of a generation once fragments and combinations are enough.
+    pub(super) fn recover(&mut self, now: Instant, hash: HeaderHash, generation: u16) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let Phase::Gathering(holding) = &mut message.phase else { return };
+        let spread = &mut message.spread;
+        let kept = spread.combinations.of(generation);
+        let Some(held) = holding.held(generation) else { return };
+        let enough = usize::from(held.len()) + kept.len() >= usize::from(holding.fragments());
+        if kept.is_empty() || !enough || spread.spoiled.contains(&generation) {
+            return;
+        }
+        match holding.recover(generation, kept.iter().map(|(_, shard)| shard), &self.pool) {
+            Recovered::TooFew => {}
+            Recovered::False => {
+                // Who lied is found out when the generation is complete by itself.
+                self.stats.decodes_failed += 1;
+                spread.spoiled.insert(generation);
+            }
+            Recovered::Fragments(fragments) => {
+                let taken = fragments.into_iter().filter_map(|(index, bytes)| {
+                    (holding.take(generation, index, bytes) == Taken::New).then_some(index)
+                });
+                for index in taken.collect::<Vec<_>>() {
+                    self.pass_on(hash, (generation, index), u8::MAX);
+                }
+                self.add_news(now, hash, generation);
+            }
+        }
+    }
+
+    /// A message is complete: every combination of it that came can be checked.
+    pub(super) fn judge_all_combinations(&mut self, hash: HeaderHash) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let spoiled = std::mem::take(&mut message.spread.spoiled);
+        let kept = message.spread.combinations.take_all();
+        let Some(holding) = message.holding() else { return };
+        let mut liars = Vec::new();
+        // What a generation was recovered with is right; only where it failed somebody lied.
+        for (generation, kept) in kept.into_iter().filter(|(place, _)| spoiled.contains(place)) {
+            for (peer, shard) in kept {
+                let right = holding.combine(generation, shard.coefficients());
+                if right.is_some_and(|right| right != *shard.payload()) {
+                    liars.push(peer);
+                }
+            }
+        }
+        for peer in liars {
+            let what = "it is not the combination that it says";
+            if self.peers.contains_key(&peer) {
+                self.disconnect(peer, Fault::BadShard { header: hash, what });
+            }
+        }
+    }
+}

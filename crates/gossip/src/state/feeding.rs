@@ -1,0 +1,189 @@
+//! Profile `adaptive`: what is sent unasked. The publisher's fragments leave once each, go a few
+//! steps on from there, and go to who asked to be fed.
+
+use std::time::{Duration, Instant};
+
+use rand::seq::IteratorRandom;
+
+use super::State;
+use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::Due};
+
+/// The publisher looks whether others hold what left after this time, or two round trips.
+const LOOK_AFTER_MIN: Duration = Duration::from_millis(400);
+
+/// Who finds no more near peers than this that hold a fragment is one of the first there.
+const PIONEERS: usize = 1;
+
+/// So often it looks.
+const LOOKS_MAX: u8 = 16;
+
+impl<P: PeerName> State<P> {
+    /// Returns the peers with whom fragments of `topic` are exchanged: the data peers, filled up
+    /// with others while there are too few, as there are just after a start.
+    pub(super) fn data_targets(&self, topic: &Topic) -> Vec<P> {
+        let Some(ours) = self.topics.get(topic) else { return Vec::new() };
+        let mut targets: Vec<P> = ours.data.peers.keys().copied().collect();
+        let missing = self.config.mesh.low.saturating_sub(targets.len());
+        let others = self.peers.iter().filter(|(peer, state)| {
+            state.topics.contains(topic)
+                && !ours.data.peers.contains_key(peer)
+                && !state.record.is_graylisted()
+        });
+        targets.extend(others.map(|(&peer, _)| peer).take(missing));
+        targets
+    }
+
+    /// Lets a message of our own leave: whole to the mesh, or each fragment once to the nearest
+    /// data peers, whoever has room.
+    pub(super) fn spread_own_fragments(&mut self, hash: HeaderHash, topic: &Topic) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        if message.holding().is_some_and(Holding::is_whole) {
+            if self.targets(topic).is_empty() {
+                self.has_left(hash);
+            }
+            return self.pass_on_whole(hash);
+        }
+        let targets = self.data_targets(topic);
+        if targets.is_empty() {
+            return self.has_left(hash);
+        }
+        let mut nearest: Vec<(Option<Duration>, P)> =
+            targets.into_iter().map(|peer| (self.distance(peer), peer)).collect();
+        nearest.sort_by_key(|&(rtt, peer)| (rtt.unwrap_or(Duration::MAX), peer));
+        nearest.truncate(self.config.adaptive.first_peers);
+        for (_, peer) in nearest {
+            let Some(message) = self.messages.get_mut(&hash) else { return };
+            message.links.entry(peer).or_default().exchange.is_first = true;
+            self.queue_message(peer, hash);
+        }
+    }
+
+    /// Every fragment of our own message has left once: now it may be asked for, and whether
+    /// others hold it will be looked at.
+    pub(super) fn all_sent_once(&mut self, now: Instant, hash: HeaderHash) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        let Some(holding) = message.holding() else { return };
+        if holding.is_whole() || message.spread.look_at.is_some() || message.spread.looks > 0 {
+            return;
+        }
+        let look_at = now + self.look_after(hash);
+        if let Some(message) = self.messages.get_mut(&hash) {
+            message.spread.look_at = Some(look_at);
+            message.spread.looks = 1;
+        }
+        self.schedule(hash);
+    }
+
+    fn look_after(&self, hash: HeaderHash) -> Duration {
+        let Some(message) = self.messages.get(&hash) else { return LOOK_AFTER_MIN };
+        let rtts = message.links.keys().filter_map(|&peer| self.distance(peer));
+        LOOK_AFTER_MIN.max(2 * rtts.max().unwrap_or_default())
+    }
+
+    /// Sends again what only one peer is known to hold: it may keep it for itself.
+    pub(super) fn look_after_own(&mut self, now: Instant, hash: HeaderHash) {
+        let again = now + self.look_after(hash);
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        if message.spread.look_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        let Some(holding) = message.holding() else { return };
+        let k = holding.fragments();
+        let generations = holding.generations() as u16;
+        let mut lonely = Vec::new();
+        for generation in 0..generations {
+            for index in 0..k {
+                let holders = message.links.values();
+                let told =
+                    |link: &&crate::message::Link| link.exchange.told(generation).contains(index);
+                if holders.filter(told).count() < 2 {
+                    lonely.push(Due { generation, index, hops: 0 });
+                }
+            }
+        }
+        if lonely.is_empty() || message.spread.looks >= LOOKS_MAX {
+            return;
+        }
+        message.spread.looks += 1;
+        message.spread.look_at = Some(again);
+        let topic = message.topic().clone();
+        let targets = self.data_targets(&topic);
+        for due in lonely {
+            self.push_to(hash, due, &targets, 1, true);
+        }
+        for generation in 0..generations {
+            self.add_news(now, hash, generation);
+        }
+    }
+
+    /// Sends a fragment that came on: to who asked to be fed with it, and to a few others while it
+    /// is new.
+    pub(super) fn pass_on(&mut self, hash: HeaderHash, (generation, index): (u16, u16), hops: u8) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        let place = u32::from(generation) * u32::from(message.shape.fragments()) + u32::from(index);
+        let topic = message.topic().clone();
+        let Some(ours) = self.topics.get(&topic) else { return };
+        let fed = ours
+            .data
+            .peers
+            .iter()
+            .filter(|(_, data)| data.feeds.is_some_and(|feed| feed.has(place)));
+        let fed: Vec<P> = fed.map(|(&peer, _)| peer).collect();
+        let due = Due { generation, index, hops: hops.saturating_add(1) };
+        let count = fed.len();
+        self.push_to(hash, due, &fed, count, false);
+        let targets = self.data_targets(&topic);
+        let (near, far): (Vec<P>, Vec<P>) = targets.iter().partition(|&&peer| self.is_near(peer));
+        if near.len() >= self.config.adaptive.near_peers_few {
+            return self.carry_over(hash, due, &near, far);
+        }
+        let pushes = self.config.adaptive.pushes.get(usize::from(hops)).copied().unwrap_or(0);
+        if pushes > 0 {
+            self.push_to(hash, due, &targets, pushes, true);
+        }
+    }
+
+    /// Sends a fragment to far peers if hardly anybody near holds it: who is first of its
+    /// neighbourhood carries it over. Only over links on which nothing is on the way, since a
+    /// connection that was idle brings about one frame in its first round trip.
+    fn carry_over(&mut self, hash: HeaderHash, due: Due, near: &[P], mut far: Vec<P>) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        let told = |peer: &&P| {
+            let link = message.links.get(peer);
+            link.is_some_and(|link| link.exchange.told(due.generation).contains(due.index))
+        };
+        if near.iter().filter(told).count() > PIONEERS {
+            return;
+        }
+        far.retain(|&peer| self.windows.in_flight(peer) == 0);
+        self.push_to(hash, due, &far, self.config.adaptive.carried_over, true);
+    }
+
+    /// Sends a fragment unasked to `count` of `peers` that lack it, by chance.
+    fn push_to(&mut self, hash: HeaderHash, due: Due, peers: &[P], count: usize, is_urgent: bool) {
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        let lacks = |peer: &P| {
+            message
+                .links
+                .get(peer)
+                .is_none_or(|link| link.takes() && !link.exchange.has(due.generation, due.index))
+        };
+        let lacking = peers.iter().copied().filter(lacks);
+        let chosen = lacking.sample(&mut self.rng, count);
+        for peer in chosen {
+            let Some(message) = self.messages.get_mut(&hash) else { return };
+            if message.links.entry(peer).or_default().exchange.push(due, is_urgent) {
+                self.queue_message(peer, hash);
+            }
+        }
+    }
+
+    /// Sends a message that is one fragment to the mesh.
+    pub(super) fn pass_on_whole(&mut self, hash: HeaderHash) {
+        let Some(message) = self.messages.get(&hash) else { return };
+        let topic = message.topic().clone();
+        let targets = self.targets(&topic);
+        let count = targets.len();
+        self.push_to(hash, Due { generation: 0, index: 0, hops: 0 }, &targets, count, false);
+    }
+}

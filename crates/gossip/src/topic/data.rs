@@ -1,0 +1,211 @@
+//! With whom the fragments of a topic are exchanged. Pure decisions; the heartbeat applies them.
+//! Profile `adaptive`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use rand::seq::IteratorRandom;
+use rand_chacha::rand_core::Rng;
+
+use crate::{AdaptiveConfig, PeerName};
+
+/// The part of a message's fragments that one of those who feed a node sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Feed {
+    pub(crate) part: u8,
+    /// Among how many the message is shared out; never 0.
+    pub(crate) parts: u8,
+}
+
+impl Feed {
+    /// Returns whether a fragment, counted through the whole message, is of the part.
+    pub(crate) fn has(self, place: u32) -> bool {
+        place % u32::from(self.parts) == u32::from(self.part)
+    }
+}
+
+/// One peer with whom fragments are exchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DataPeer {
+    /// What we are to send it unasked.
+    pub(crate) feeds: Option<Feed>,
+    /// What it was told to send us unasked.
+    pub(crate) fed: Option<Feed>,
+}
+
+/// All of them for a topic.
+#[derive(Debug)]
+pub(crate) struct DataPeers<P> {
+    pub(crate) peers: BTreeMap<P, DataPeer>,
+    /// Peers that are not to be taken before the time given.
+    backoff: BTreeMap<P, Instant>,
+}
+
+impl<P> Default for DataPeers<P> {
+    fn default() -> Self {
+        Self { peers: BTreeMap::new(), backoff: BTreeMap::new() }
+    }
+}
+
+/// One change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataChange<P> {
+    /// Take the peer and tell it.
+    Take(P),
+    /// Let it go and tell it.
+    Drop(P),
+}
+
+impl<P: PeerName> DataPeers<P> {
+    /// Returns whether `peer` may be taken.
+    pub(crate) fn may_take(&self, now: Instant, peer: P) -> bool {
+        !self.peers.contains_key(&peer) && self.backoff.get(&peer).is_none_or(|&until| until <= now)
+    }
+
+    /// Forgets a peer, and does not take it again before `until`.
+    pub(crate) fn drop_peer(&mut self, peer: P, until: Instant) {
+        self.peers.remove(&peer);
+        self.backoff.insert(peer, until);
+    }
+
+    /// Forgets times that have passed.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.backoff.retain(|_, until| *until > now);
+    }
+
+    /// Returns the changes that make the nearest candidates data peers and fill up with others by
+    /// chance; `candidates` are all peers of the topic and how far each is, where that is known.
+    pub(crate) fn maintain(
+        &self,
+        now: Instant,
+        candidates: &BTreeMap<P, Option<Duration>>,
+        config: &AdaptiveConfig,
+        rng: &mut impl Rng,
+    ) -> Vec<DataChange<P>> {
+        let gone = self.peers.keys().filter(|peer| !candidates.contains_key(peer));
+        let mut changes: Vec<_> = gone.map(|&peer| DataChange::Drop(peer)).collect();
+        let mut kept: BTreeSet<P> =
+            self.peers.keys().copied().filter(|peer| candidates.contains_key(peer)).collect();
+        let known = candidates.iter().filter_map(|(&peer, rtt)| Some(((*rtt)?, peer)));
+        let mut nearest: Vec<(Duration, P)> = known.collect();
+        nearest.sort_unstable();
+        let nearest: BTreeSet<P> =
+            nearest.into_iter().take(config.data_peers_nearest).map(|(_, peer)| peer).collect();
+        for &peer in &nearest {
+            if kept.len() < config.data_peers_max && self.may_take(now, peer) {
+                kept.insert(peer);
+                changes.push(DataChange::Take(peer));
+            }
+        }
+        // Places for the nearest stay free until it is known who they are.
+        let by_chance = config.data_peers - config.data_peers_nearest.min(config.data_peers);
+        let others = kept.difference(&nearest).count();
+        let room = config.data_peers.saturating_sub(kept.len());
+        let missing = if nearest.len() < config.data_peers_nearest.min(candidates.len()) {
+            room.min(by_chance.saturating_sub(others))
+        } else {
+            room
+        };
+        let new = candidates.keys().copied().filter(|&peer| {
+            !kept.contains(&peer) && !nearest.contains(&peer) && self.may_take(now, peer)
+        });
+        changes.extend(new.sample(rng, missing).into_iter().map(DataChange::Take));
+        if kept.len() > config.data_peers_max {
+            let surplus = kept.difference(&nearest).copied();
+            let surplus = surplus.sample(rng, kept.len() - config.data_peers);
+            changes.extend(surplus.into_iter().map(DataChange::Drop));
+        }
+        changes
+    }
+
+    /// Shares the message out among all data peers, or among none; returns who is to be told what.
+    pub(crate) fn share_out(&mut self, is_fed: bool) -> Vec<(P, Option<Feed>)> {
+        let parts = self.peers.len().min(usize::from(u8::MAX)) as u8;
+        let mut told = Vec::new();
+        for ((&peer, state), part) in self.peers.iter_mut().zip(0..=u8::MAX) {
+            let fed = (is_fed && part < parts).then_some(Feed { part, parts });
+            if state.fed != fed {
+                state.fed = fed;
+                told.push((peer, fed));
+            }
+        }
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn candidates(peers: std::ops::Range<u32>) -> BTreeMap<u32, Option<Duration>> {
+        peers.map(|peer| (peer, Some(Duration::from_millis(u64::from(peer))))).collect()
+    }
+
+    const CONFIG: fn() -> AdaptiveConfig = || AdaptiveConfig {
+        data_peers: 16,
+        data_peers_max: 24,
+        data_peers_nearest: 8,
+        ..AdaptiveConfig::default()
+    };
+
+    fn changes(
+        peers: &DataPeers<u32>,
+        all: &BTreeMap<u32, Option<Duration>>,
+    ) -> Vec<DataChange<u32>> {
+        let mut rng = ChaCha12Rng::seed_from_u64(1);
+        peers.maintain(start(), all, &CONFIG(), &mut rng)
+    }
+
+    #[test]
+    fn the_nearest_and_as_many_by_chance_are_taken() {
+        let changes = changes(&DataPeers::default(), &candidates(0..40));
+        let nearest = (0..8).map(DataChange::Take);
+        assert_eq!(changes[..8], nearest.collect::<Vec<_>>());
+        assert_eq!(changes.len(), 16);
+    }
+
+    #[test]
+    fn places_for_the_nearest_stay_free_while_nobody_has_answered() {
+        let all = (0..40).map(|peer| (peer, None)).collect();
+        assert_eq!(changes(&DataPeers::default(), &all).len(), 8);
+    }
+
+    #[test]
+    fn in_a_small_network_all_are_taken() {
+        assert_eq!(changes(&DataPeers::default(), &candidates(0..5)).len(), 5);
+        assert_eq!(changes(&DataPeers::default(), &candidates(0..12)).len(), 12);
+    }
+
+    #[test]
+    fn who_is_gone_is_dropped_and_a_surplus_leaves_by_chance_but_the_nearest_stay() {
+        let mut peers = DataPeers::default();
+        peers.peers.extend((0..30).map(|peer| (peer, DataPeer::default())));
+        peers.peers.insert(99, DataPeer::default());
+        let changes = changes(&peers, &candidates(0..40));
+        assert_eq!(changes[0], DataChange::Drop(99));
+        assert_eq!(changes.len(), 1 + 14);
+        assert!(!changes.iter().any(|change| matches!(change, DataChange::Drop(0..8))));
+    }
+
+    #[test]
+    fn a_message_is_shared_out_so_that_each_fragment_comes_from_one_peer() {
+        let mut peers = DataPeers::default();
+        peers.peers.extend((0..5).map(|peer| (peer, DataPeer::default())));
+        let told = peers.share_out(true);
+        for place in 0..20 {
+            let from = told.iter().filter(|(_, feed)| feed.is_some_and(|feed| feed.has(place)));
+            assert_eq!(from.count(), 1);
+        }
+        assert_eq!(peers.share_out(true), [], "nothing is new");
+        assert_eq!(peers.share_out(false).len(), 5);
+    }
+}

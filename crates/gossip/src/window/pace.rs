@@ -1,0 +1,101 @@
+//! How fast a node sends in all: as fast as its data arrives anywhere, so that nothing it sends
+//! waits long in the queue of its own uplink, where it could be neither changed nor overtaken.
+//!
+//! What is on the way to far peers says nothing of that queue, so bytes in flight are no measure
+//! here. The queue is reckoned: it grows with what is sent and shrinks with the rate.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::FRAME_BYTES;
+
+/// What may leave before anything is known of the rate: at 50 Mbit/s 42 ms.
+const FIRST_BYTES: u64 = 16 * FRAME_BYTES;
+
+/// What may wait in the reckoned queue.
+const QUEUE_BYTES: u64 = 8 * FRAME_BYTES;
+
+/// Or for how long, if that is more: timers are no finer than a millisecond.
+const QUEUE_TIME: Duration = Duration::from_millis(2);
+
+/// How much faster than the rate measured at the start, to find how fast it can be.
+const GAIN_START: f64 = 3.0;
+
+/// The same later.
+const GAIN_UP: f64 = 1.15;
+
+/// The same while all answers are late: the true queue is longer than the reckoned one.
+const GAIN_DOWN: f64 = 0.85;
+
+/// Answers are late when even the earliest of this time is.
+const DELAYS_KEPT: Duration = Duration::from_millis(50);
+
+/// Answers are late when they take this much longer than the reckoned queue explains.
+const LATE: Duration = Duration::from_millis(8);
+
+/// The node's pace.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When the reckoned queue is empty.
+    empty_at: Option<Instant>,
+    /// Sent before a rate was known.
+    first_bytes: u64,
+    /// How much longer than the shortest time the latest frames took, by when that was known.
+    delays: VecDeque<(Instant, Duration)>,
+}
+
+impl Pace {
+    /// A frame took `delay` longer than the shortest time to its peer.
+    pub(super) fn on_delay(&mut self, now: Instant, delay: Duration) {
+        while self.delays.pop_front_if(|(at, _)| *at + DELAYS_KEPT < now).is_some() {}
+        while self.delays.pop_back_if(|(_, earlier)| *earlier >= delay).is_some() {}
+        self.delays.push_back((now, delay));
+    }
+
+    /// Returns the rate to send at; `rate` bytes per second arrive.
+    fn speed(&self, now: Instant, rate: f64, is_starting: bool) -> f64 {
+        let earliest = self.delays.iter().find(|(at, _)| *at + DELAYS_KEPT >= now);
+        let is_late = earliest.is_some_and(|&(_, delay)| delay > LATE + Self::queue_time(rate));
+        let gain = match (is_late, is_starting) {
+            (true, _) => GAIN_DOWN,
+            (false, true) => GAIN_START,
+            (false, false) => GAIN_UP,
+        };
+        rate * gain
+    }
+
+    fn queue_time(rate: f64) -> Duration {
+        QUEUE_TIME.max(Duration::from_secs_f64(QUEUE_BYTES as f64 / rate.max(1.0)))
+    }
+
+    /// Returns when one more frame may leave beside `offered` bytes promised; `None` when nothing
+    /// is known and enough has left to learn it.
+    pub(super) fn room_at(&self, now: Instant, rate: Option<f64>, offered: u64) -> Option<Instant> {
+        let Some(rate) = rate.filter(|rate| *rate > 0.0) else {
+            return (self.first_bytes + offered < FIRST_BYTES).then_some(now);
+        };
+        let promised = Duration::from_secs_f64(offered as f64 / rate);
+        let empty_at = self.empty_at.unwrap_or(now).max(now) + promised;
+        let room_at = empty_at.checked_sub(Self::queue_time(rate)).unwrap_or(now);
+        Some(room_at.max(now))
+    }
+
+    /// A frame leaves.
+    pub(super) fn on_sent(
+        &mut self,
+        now: Instant,
+        bytes: u64,
+        rate: Option<f64>,
+        is_starting: bool,
+    ) {
+        let Some(rate) = rate.filter(|rate| *rate > 0.0) else {
+            self.first_bytes += bytes;
+            return;
+        };
+        let speed = self.speed(now, rate, is_starting);
+        let begin = self.empty_at.unwrap_or(now).max(now);
+        self.empty_at = Some(begin + Duration::from_secs_f64(bytes as f64 / speed));
+    }
+}

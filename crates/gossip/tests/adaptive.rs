@@ -1,0 +1,316 @@
+//! Profile `adaptive`: fragments spread, gaps are filled, and what is false is told from what is
+//! true at once.
+
+mod harness;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gossip::{
+    Commitments, CommittedList, Config, Fault, GenerationId, Header, Input, Profile, SignedHeader,
+    Topic, message_id,
+    wire::{Bitmap, Control, DataFrame, Fragment, Piece, ShardStart},
+};
+use harness::{TestKeys, network::Network, payload, puppet::Stage, topic};
+use rlnc::{Encoder, Generations, Shape};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn adaptive() -> Config {
+    Config { profile: Profile::Adaptive, message_bytes_max: 64 << 20, ..Config::default() }
+}
+
+fn mesh(count: u32, seed: u64) -> (Network, Topic) {
+    let mut network = Network::full_mesh(count, adaptive(), seed);
+    let topic = topic("blocks");
+    network.subscribe_all(&topic);
+    network.run_for(SECOND);
+    (network, topic)
+}
+
+fn assert_all_have(network: &Network, sent: &[Bytes]) {
+    for (name, node) in &network.nodes {
+        assert_eq!(node.faults, [], "node {name}");
+        let mut got = node.payloads();
+        got.sort();
+        assert!(got == sent, "node {name} got {} of {}", got.len(), sent.len());
+    }
+}
+
+#[test]
+fn a_message_of_any_size_is_delivered_byte_for_byte_at_every_node_once() {
+    let sizes = [1, 100, 16 << 10, (16 << 10) + 1, 100_000, 1 << 20, 3_000_000, 10 << 20];
+    for (seed, bytes) in sizes.into_iter().enumerate() {
+        let (mut network, topic) = mesh(5, seed as u64);
+        let sent = payload(seed as u64, bytes);
+        network.publish(2, &topic, sent.clone());
+        network.run_until_delivered(1, 5 * SECOND);
+        network.run_for(5 * SECOND);
+        assert_all_have(&network, std::slice::from_ref(&sent));
+    }
+}
+
+#[test]
+fn two_hundred_messages_of_mixed_sizes_from_all_nodes_at_once_reach_everybody_once() {
+    let (mut network, topic) = mesh(4, 11);
+    let mut sent: Vec<Bytes> = Vec::new();
+    for index in 0..200_u64 {
+        let bytes = [8, 700, 5_000, 40_000, 300_000][index as usize % 5];
+        let payload = payload(1_000 + index, bytes);
+        sent.push(payload.clone());
+        network.publish((index % 4) as u32, &topic, payload);
+    }
+    network.run_until_delivered(200, 60 * SECOND);
+    network.run_for(5 * SECOND);
+    sent.sort();
+    assert_all_have(&network, &sent);
+}
+
+#[test]
+fn where_nobody_is_near_all_are_fed_and_have_the_message() {
+    let mut network = Network::new(0, adaptive(), 3);
+    network.set_links(Duration::from_millis(90), 6_250_000);
+    for name in 0..12 {
+        network.add(name);
+    }
+    for a in 0..12 {
+        for b in 0..a {
+            network.connect(a, b);
+        }
+    }
+    let topic = topic("blocks");
+    network.subscribe_all(&topic);
+    network.run_for(3 * SECOND);
+    let sent = payload(3, 1 << 20);
+    network.publish(7, &topic, sent.clone());
+    network.run_until_delivered(1, 10 * SECOND);
+    network.run_for(5 * SECOND);
+    assert_all_have(&network, &[sent]);
+}
+
+#[test]
+fn a_node_that_comes_later_gets_what_the_others_keep() {
+    for bytes in [1_000, 1 << 20] {
+        let (mut network, topic) = mesh(3, 5);
+        let sent = payload(5, bytes);
+        network.publish(0, &topic, sent.clone());
+        network.run_until_delivered(1, 5 * SECOND);
+        network.add(9);
+        network.connect(9, 1);
+        network.input(9, Input::Subscribe(topic.clone()));
+        network.run_until_delivered(1, 10 * SECOND);
+        assert_all_have(&network, &[sent]);
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    let run = |seed| {
+        let (mut network, topic) = mesh(6, seed);
+        network.publish(1, &topic, payload(1, 500_000));
+        network.run_until_delivered(1, 5 * SECOND);
+        network.trace_hash()
+    };
+    assert_eq!(run(8), run(8));
+    assert_ne!(run(8), run(9));
+}
+
+/// A message as its publisher, peer 1, would send it.
+struct Cut {
+    signed: SignedHeader,
+    commitments: Option<Commitments>,
+    payload: Bytes,
+    shape: Shape,
+}
+
+impl Cut {
+    fn new(bytes: usize, fragments: u16) -> Self {
+        let payload = payload(1, bytes);
+        let cut = Generations::new(bytes as u64, fragments, bytes as u64).expect("it can be cut");
+        let (_, shape) = cut.iter().next().expect("one generation");
+        let commitments = (fragments > 1).then(|| Commitments::new(&payload, cut));
+        let root = commitments.as_ref().map_or_else(Bytes::new, |all| all.root().0.to_vec().into());
+        let header = Header {
+            cluster: Bytes::new(),
+            topic: topic("t"),
+            payload_bytes: bytes as u64,
+            fragments,
+            fragment_bytes: shape.fragment_bytes(),
+            publisher: TestKeys::publisher_of(1),
+            public_key: None,
+            sequence: 1_000_000,
+            published_unix_ns: 1,
+            message: message_id(&payload),
+            root,
+        };
+        Self { signed: header.sign(&TestKeys(1)), commitments, payload, shape }
+    }
+
+    fn generation(&self) -> GenerationId {
+        GenerationId { header: self.signed.header.hash(), index: 0 }
+    }
+
+    fn list(&self) -> Option<CommittedList> {
+        self.commitments.as_ref().and_then(|all| all.list(0))
+    }
+
+    /// A fragment with everything that the receiver may lack.
+    fn frame(&self, index: u16) -> DataFrame {
+        let length = self.shape.fragment_bytes() as usize;
+        let start = usize::from(index) * length;
+        let mut bytes = self.payload[start..self.payload.len().min(start + length)].to_vec();
+        bytes.resize(length, 0);
+        let fragment =
+            Fragment { generation: self.generation(), index, hops: 9, bytes: bytes.into() };
+        DataFrame {
+            header: Some(self.signed.clone()),
+            list: self.list(),
+            fragment: Some(fragment),
+            ..DataFrame::default()
+        }
+    }
+
+    fn combination(&self, coefficients: &[u8]) -> DataFrame {
+        let encoder = Encoder::new(self.shape, self.payload.clone()).expect("an encoder");
+        let coefficients = Bytes::copy_from_slice(coefficients);
+        let shard = encoder.shard(coefficients.clone()).expect("a shard");
+        let start = Some(ShardStart { publisher_index: None, coefficients });
+        let bytes = shard.payload().clone();
+        let piece = Piece { generation: self.generation(), offset: 0, start, bytes };
+        DataFrame {
+            header: Some(self.signed.clone()),
+            list: self.list(),
+            piece: Some(piece),
+            ..DataFrame::default()
+        }
+    }
+}
+
+fn bad_shard(cut: &Cut, what: &'static str) -> Fault {
+    Fault::BadShard { header: cut.signed.header.hash(), what }
+}
+
+#[test]
+fn a_false_fragment_convicts_its_sender_and_nobody_else_is_held_up() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    stage.data(1, cut.frame(0));
+    let mut false_one = cut.frame(1);
+    if let Some(fragment) = &mut false_one.fragment {
+        let mut bytes = fragment.bytes.to_vec();
+        bytes[7] ^= 1;
+        fragment.bytes = bytes.into();
+    }
+    stage.data(2, false_one);
+    assert_eq!(stage.faults, [(2, bad_shard(&cut, "it is not what the publisher committed to"))]);
+    for index in 1..4 {
+        stage.data(1, cut.frame(index));
+    }
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.deliveries[0].payload, cut.payload);
+}
+
+#[test]
+fn a_false_list_convicts_its_sender() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1]);
+    let mut frame = cut.frame(0);
+    if let Some(list) = &mut frame.list {
+        let mut hashes = list.hashes.to_vec();
+        hashes[30] ^= 1;
+        list.hashes = hashes.into();
+    }
+    stage.data(1, frame);
+    let what = "its list is not what the publisher committed to";
+    assert_eq!(stage.faults, [(1, bad_shard(&cut, what))]);
+}
+
+#[test]
+fn a_false_whole_message_convicts_its_sender_and_the_true_one_is_taken() {
+    let cut = Cut::new(500, 1);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    let mut frame = cut.frame(0);
+    if let Some(fragment) = &mut frame.fragment {
+        fragment.bytes = payload(9, 500);
+    }
+    stage.data(2, frame);
+    assert_eq!(stage.faults, [(2, bad_shard(&cut, "it is not the message that the header names"))]);
+    stage.data(1, cut.frame(0));
+    assert_eq!(stage.deliveries.len(), 1);
+}
+
+#[test]
+fn combinations_fill_what_is_missing() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    stage.data(1, cut.frame(2));
+    stage.data(2, cut.combination(&[1, 2, 3, 4]));
+    stage.data(2, cut.combination(&[5, 6, 7, 9]));
+    assert_eq!(stage.deliveries.len(), 0);
+    stage.data(1, cut.combination(&[1, 0, 0, 11]));
+    assert_eq!(stage.faults, []);
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.deliveries[0].payload, cut.payload);
+}
+
+#[test]
+fn a_false_combination_delays_nothing_and_convicts_its_sender_once_the_message_is_there() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
+    for index in 0..2 {
+        stage.data(1, cut.frame(index));
+    }
+    stage.data(2, cut.combination(&[1, 2, 3, 4]));
+    let mut false_one = cut.combination(&[5, 6, 7, 9]);
+    if let Some(start) = false_one.piece.as_mut().and_then(|piece| piece.start.as_mut()) {
+        start.coefficients = Bytes::from_static(&[5, 6, 7, 8]);
+    }
+    stage.data(3, false_one);
+    assert_eq!((stage.deliveries.len(), stage.faults.len()), (0, 0));
+    for index in 2..4 {
+        stage.data(1, cut.frame(index));
+    }
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.faults, [(3, bad_shard(&cut, "it is not the combination that it says"))]);
+}
+
+#[test]
+fn what_a_peer_says_that_it_holds_is_asked_of_it_and_then_of_another() {
+    let cut = Cut::new(64_000, 16);
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
+    for peer in 1..=3 {
+        // Probes are answered at once: all are near.
+        let probes: Vec<Control> = stage.told(peer);
+        for probe in probes {
+            if let Control::Probe(number) = probe {
+                stage.control(peer, &[Control::Echo(number)]);
+            }
+        }
+    }
+    stage.data(1, cut.frame(0));
+    let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(2) };
+    stage.control(2, std::slice::from_ref(&have));
+    let want = Control::Want {
+        generation: cut.generation(),
+        fragments: [1].into_iter().collect::<Bitmap>(),
+    };
+    assert!(stage.told(2).contains(&want), "it is asked for what is missing");
+    stage.control(3, &[have]);
+    assert!(!stage.told(3).contains(&want), "not twice at once");
+    stage.wait(SECOND);
+    assert!(stage.told(3).contains(&want), "who does not answer is replaced");
+}
+
+#[test]
+fn a_message_is_asked_for_of_who_tells_of_it_before_its_header_has_come() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(3) };
+    stage.control(2, &[have]);
+    stage.wait(SECOND);
+    let asks = |control: &Control| matches!(control, Control::Want { generation, .. } if *generation == cut.generation());
+    assert!(stage.told(2).iter().any(asks));
+    stage.data(2, cut.frame(2));
+    let wanted: Vec<Control> = stage.told(2).into_iter().filter(asks).collect();
+    assert!(wanted.len() > 1, "what it told of before counts: {wanted:?}");
+}
