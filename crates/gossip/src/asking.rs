@@ -20,8 +20,13 @@ pub(crate) struct Holder<P> {
 }
 
 /// Returns what each is asked for: no fragment twice, of each peer one in turn, earlier
-/// generations first.
-pub(crate) fn share_out<P: PeerName>(mut holders: Vec<Holder<P>>) -> BTreeMap<(P, u16), Bitmap> {
+/// generations first and in them the first fragment from `start` on. When that is chosen by chance
+/// at every node, those around a holder get different fragments of it and have the rest of each
+/// other; else all would have the same few of it.
+pub(crate) fn share_out<P: PeerName>(
+    mut holders: Vec<Holder<P>>,
+    start: u16,
+) -> BTreeMap<(P, u16), Bitmap> {
     holders.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     let generations = holders.iter().map(|holder| holder.offers.len()).max().unwrap_or(0);
     let mut taken = vec![Bitmap::default(); generations];
@@ -31,7 +36,8 @@ pub(crate) fn share_out<P: PeerName>(mut holders: Vec<Holder<P>>) -> BTreeMap<(P
         for holder in holders.iter_mut().filter(|holder| holder.room > 0) {
             let left = holder.offers.iter().zip(&taken).map(|(offer, taken)| offer.without(taken));
             let first = left.enumerate().find_map(|(generation, left)| {
-                left.iter().next().map(|index| (generation as u16, index))
+                let next = left.iter().find(|&index| index >= start).or(left.iter().next());
+                next.map(|index| (generation as u16, index))
             });
             let Some((generation, index)) = first else {
                 holder.room = 0;
@@ -157,7 +163,7 @@ mod tests {
     }
 
     fn asked(holders: Vec<Holder<u32>>) -> Vec<(u32, u16, Vec<u16>)> {
-        let shared = share_out(holders).into_iter();
+        let shared = share_out(holders, 0).into_iter();
         shared.map(|((peer, generation), set)| (peer, generation, set.iter().collect())).collect()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::wire::CLUSTER_BYTES_MAX;
+use crate::wire::{CLUSTER_BYTES_MAX, PIECE_BYTES_MAX};
 
 /// How messages are coded and spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,13 +117,27 @@ impl Default for AdaptiveConfig {
             near_peers_few: 4,
             tell_near_after: Duration::from_millis(1),
             tell_far_after: Duration::from_millis(20),
-            asks_per_peer: 2,
+            asks_per_peer: 1,
             far_patience: Duration::from_millis(300),
             first_peers: 10,
             carried_over: 1,
             pushes: vec![4, 4],
             combination_share: 0.25,
         }
+    }
+}
+
+impl AdaptiveConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let (min, max) = (self.fragment_bytes_min, self.fragment_bytes_max);
+        let (fragments, generation) = (self.fragments_target, self.generation_fragments);
+        let possible = 1..=rlnc::FRAGMENTS_MAX;
+        let sound = (1..=max).contains(&min)
+            && max <= PIECE_BYTES_MAX as u64
+            && self.whole_bytes_max <= PIECE_BYTES_MAX as u64
+            && possible.contains(&fragments)
+            && possible.contains(&generation);
+        if sound { Ok(()) } else { Err(ConfigError::Fragments { min, max, fragments, generation }) }
     }
 }
 
@@ -156,6 +170,8 @@ pub struct Limits {
     pub pulls_per_heartbeat_max: u32,
     /// IHAVE entries read per peer and heartbeat.
     pub news_per_heartbeat_max: u32,
+    /// HAVE entries read per peer and heartbeat: a near peer tells every millisecond.
+    pub tells_per_heartbeat_max: u32,
     /// Control bytes waiting for one peer; above, it is disconnected.
     pub control_bytes_max: usize,
     /// Bytes of own messages not yet sent once; above, publishes are refused as busy.
@@ -184,6 +200,7 @@ impl Default for Limits {
             topics_max: 1024,
             pulls_per_heartbeat_max: 512,
             news_per_heartbeat_max: 4096,
+            tells_per_heartbeat_max: 1 << 15,
             control_bytes_max: 256 << 10,
             publish_bytes_max: 64 * MIB,
             jobs_max: 64,
@@ -303,6 +320,20 @@ pub enum ConfigError {
         /// What is possible.
         max: u64,
     },
+    /// Fragments of profile `adaptive` that there cannot be.
+    #[error(
+        "fragments of {min} to {max} bytes, {fragments} of a message and {generation} of a generation; 1 ≤ min ≤ max ≤ 16384 and 1 to 256 are possible"
+    )]
+    Fragments {
+        /// [`AdaptiveConfig::fragment_bytes_min`].
+        min: u64,
+        /// [`AdaptiveConfig::fragment_bytes_max`].
+        max: u64,
+        /// [`AdaptiveConfig::fragments_target`].
+        fragments: u16,
+        /// [`AdaptiveConfig::generation_fragments`].
+        generation: u16,
+    },
     /// Heartbeat or scale of zero.
     #[error("{0} is zero; it must be more")]
     Zero(&'static str),
@@ -339,6 +370,7 @@ impl Config {
         if self.heartbeat.is_zero() {
             return Err(ConfigError::Zero("the heartbeat"));
         }
+        self.adaptive.validate()?;
         if self.payload_scale == 0 {
             return Err(ConfigError::Zero("the payload scale"));
         }
@@ -395,6 +427,16 @@ mod tests {
         for bytes in [0, max + 1] {
             let error = changed(|config| config.message_bytes_max = bytes);
             assert_eq!(error, Some(ConfigError::MessageBytes { bytes, fragments, max }));
+        }
+        for change in [
+            |config: &mut AdaptiveConfig| config.fragment_bytes_min = 0,
+            |config: &mut AdaptiveConfig| config.fragment_bytes_min = 20_000,
+            |config: &mut AdaptiveConfig| config.fragment_bytes_max = 16_385,
+            |config: &mut AdaptiveConfig| config.fragments_target = 0,
+            |config: &mut AdaptiveConfig| config.generation_fragments = 257,
+        ] {
+            let error = changed(|config| change(&mut config.adaptive));
+            assert!(matches!(error, Some(ConfigError::Fragments { .. })), "{error:?}");
         }
         assert!(changed(|config| config.heartbeat = Duration::ZERO).is_some());
         assert!(changed(|config| config.payload_scale = 0).is_some());

@@ -7,12 +7,15 @@ use std::{
 };
 
 use crate::{
-    HeaderHash, Topic,
+    GenerationId, HeaderHash, Topic,
     wire::{
-        Acknowledgement, CONTROL_ENTRIES_MAX, Control, FRAME_BYTES_MAX, IDONTWANT_HEADERS_MAX,
-        IHAVE_NEWS_MAX, News,
+        Acknowledgement, Bitmap, CONTROL_ENTRIES_MAX, Control, FRAME_BYTES_MAX,
+        IDONTWANT_HEADERS_MAX, IHAVE_NEWS_MAX, News,
     },
 };
+
+/// So many of the newest entries are looked at for one that is overtaken.
+const HAVE_LOOK_BACK: usize = 64;
 
 /// Whether a topic's mesh holds the peer, as it is to be told.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +83,22 @@ impl ControlQueue {
             return;
         }
         self.push(Control::IHave { topic: topic.clone(), news: vec![item] });
+    }
+
+    /// Tells what is held of a generation. What was to be told of it before and has not left yet
+    /// is part of that.
+    pub(crate) fn have(&mut self, generation: GenerationId, fragments: Bitmap) {
+        let newest = self.entries.iter_mut().rev().take(HAVE_LOOK_BACK);
+        for entry in newest {
+            if let Control::Have { generation: earlier, fragments: told } = entry
+                && *earlier == generation
+            {
+                // The account is made anew with each frame; a bitmap grows by 32 bytes at most.
+                *told = fragments;
+                return;
+            }
+        }
+        self.push(Control::Have { generation, fragments });
     }
 
     pub(crate) fn push(&mut self, entry: Control) {
@@ -161,7 +180,7 @@ fn fit(frame: &mut Vec<Control>, room: &mut usize, entry: Control) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GenerationId, MessageId, wire::encode_control};
+    use crate::{MessageId, wire::encode_control};
 
     fn topic(name: &str) -> Topic {
         Topic::new(name).expect("a topic")
@@ -218,6 +237,20 @@ mod tests {
                 if news.len() == 3 && headers.len() == 3),
             "{entries:?}"
         );
+    }
+
+    #[test]
+    fn what_is_held_of_a_generation_is_told_as_it_is_last() {
+        let mut queue = ControlQueue::default();
+        let generation = |index| GenerationId { header: HeaderHash([1; 32]), index };
+        queue.have(generation(0), Bitmap::first(1));
+        queue.have(generation(1), Bitmap::first(1));
+        queue.have(generation(0), Bitmap::first(9));
+        let expected = [(0, 9), (1, 1)].map(|(index, count)| Control::Have {
+            generation: generation(index),
+            fragments: Bitmap::first(count),
+        });
+        assert_eq!(queue.take(None), expected);
     }
 
     #[test]

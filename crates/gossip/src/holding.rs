@@ -6,11 +6,11 @@ use rlnc::{Decoder, Encoder, Generations, Pool, Shape, Shard, ShardError};
 
 use crate::{
     AdaptiveConfig, Commitment, CommitmentError, Commitments, CommittedList, Header,
-    wire::{Bitmap, ROOT_BYTES},
+    wire::{Bitmap, PIECE_BYTES_MAX, ROOT_BYTES},
 };
 
-/// The most fragments of a message, of all generations; the longest message has half as many.
-const FRAGMENTS_MAX: u64 = 8192;
+/// The most generations of a message: what the longest has with 2 MiB each.
+const GENERATIONS_MAX: u64 = 32;
 
 /// The fragments of one message.
 #[derive(Clone, Debug)]
@@ -81,7 +81,9 @@ impl Holding {
         if fragment_bytes != first_shape(generations).fragment_bytes() {
             return None;
         }
-        if generations.count() * u64::from(k) > FRAGMENTS_MAX {
+        let is_absurd =
+            generations.count() > GENERATIONS_MAX || fragment_bytes as usize > PIECE_BYTES_MAX;
+        if is_absurd {
             return None;
         }
         let root: Option<[u8; ROOT_BYTES]> = header.root.as_ref().try_into().ok();

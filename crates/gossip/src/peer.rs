@@ -56,6 +56,7 @@ pub(crate) struct Peer {
 pub(crate) struct Allowance {
     pub(crate) pulls: u32,
     pub(crate) news: u32,
+    pub(crate) tells: u32,
     pub(crate) strays: u32,
     signature_checks: u32,
     signature_second: Option<Instant>,

@@ -8,13 +8,13 @@ use std::{
 use crate::{HeaderHash, PeerName, wire::Bitmap};
 
 /// The most of them; the one due first gives way.
-const RUMOURS_MAX: usize = 1024;
+const RUMOURS_MAX: usize = 256;
 
 /// The most peers remembered for each.
 const HOLDERS_MAX: usize = 24;
 
-/// The most generations remembered for each holder: a node tells of all again as it gets more.
-const GENERATIONS_MAX: usize = 4;
+/// The most generations remembered for each holder: as many as a message has.
+const GENERATIONS_MAX: usize = 32;
 
 /// How often one is asked for before it is given up.
 const ATTEMPTS_MAX: u8 = 16;

@@ -22,7 +22,7 @@ pub(crate) use self::{
 use crate::{
     GenerationId, HeaderHash, PeerName, SignedHeader, Topic,
     holding::Holding,
-    wire::{Piece, ShardStart},
+    wire::{Bitmap, Piece, ShardStart},
 };
 
 /// One message on this node. In profile `documented` it is one generation.
@@ -174,6 +174,16 @@ impl<P: PeerName> Message<P> {
         let k = holding.fragments();
         (0..holding.generations() as u16)
             .all(|generation| (0..k).all(|index| link.exchange.has(generation, index)))
+    }
+
+    /// Returns the fragments of a generation that fewer than half of those hold who tell of any:
+    /// who was sent them first may keep them for itself.
+    pub(crate) fn rare(&self, generation: u16) -> Bitmap {
+        let told = self.links.values().map(|link| link.exchange.told(generation));
+        let told: Vec<Bitmap> = told.filter(|told| !told.is_empty()).collect();
+        let holders = |index: u16| told.iter().filter(|told| told.contains(index)).count();
+        let few = (told.len() / 2).max(2);
+        (0..self.shape.fragments()).filter(|&index| holders(index) < few).collect()
     }
 
     /// Returns how many fragments make the message.

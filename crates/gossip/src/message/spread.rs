@@ -25,6 +25,8 @@ pub(crate) struct Spread<P> {
     pub(crate) look_at: Option<Instant>,
     /// How often that was done.
     pub(crate) looks: u8,
+    /// When to ask again because nobody had room for it.
+    pub(crate) ask_at: Option<Instant>,
     /// When to try again what failed here.
     pub(crate) retry_at: Option<Instant>,
     /// When the message is on the agenda.
@@ -67,6 +69,7 @@ impl<P: Copy> Spread<P> {
             first: 0,
             look_at: None,
             looks: 0,
+            ask_at: None,
             retry_at: None,
             wake: None,
         }

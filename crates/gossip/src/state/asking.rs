@@ -25,6 +25,9 @@ const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// What an answer takes beyond a round trip, as long as a peer has not answered yet.
 const ANSWER_GUESS: Duration = Duration::from_millis(6);
 
+/// When nobody has room for a request, room is looked for again after this time.
+const ASK_AGAIN: Duration = Duration::from_millis(30);
+
 /// Requests in an answer's time are spread by chance, so that not all ask the same peer first.
 const COST_SPREAD: f64 = 0.5;
 
@@ -32,8 +35,8 @@ const COST_SPREAD: f64 = 0.5;
 /// are known to hold.
 const EGRESS_MAX: f64 = 1.5;
 
-/// Fewer holders than this are few.
-const HOLDERS_FEW: usize = 2;
+/// How often a peer may ask for as much as the message has.
+const PULLS_FACTOR_MAX: u32 = 2;
 
 impl<P: PeerName> State<P> {
     /// Returns how far away a peer is, where that is known.
@@ -56,8 +59,8 @@ impl<P: PeerName> State<P> {
         fragments: &Bitmap,
     ) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.allowance.news += 1;
-        if state.allowance.news > self.config.limits.news_per_heartbeat_max {
+        state.allowance.tells += 1;
+        if state.allowance.tells > self.config.limits.tells_per_heartbeat_max {
             self.stats.news_ignored += 1;
             return self.hold_against(peer, DEMERITS_EXCESS);
         }
@@ -150,7 +153,9 @@ impl<P: PeerName> State<P> {
     pub(super) fn ask(&mut self, now: Instant, hash: HeaderHash) {
         self.give_up_overdue(now, hash);
         let holders = self.holders(now, hash);
-        for ((peer, generation), fragments) in share_out(holders) {
+        let k = self.messages.get(&hash).map_or(1, |message| message.shape.fragments());
+        let start = self.rng.random_range(0..k);
+        for ((peer, generation), fragments) in share_out(holders, start) {
             let deadline = now + self.answer_within(peer);
             let Some(message) = self.messages.get_mut(&hash) else { return };
             for index in fragments.iter() {
@@ -170,7 +175,7 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         for request in message.spread.requests.take(|request| request.deadline <= now) {
             if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked -= 1;
+                peer.asked = peer.asked.saturating_sub(1);
                 peer.on_no_answer(now.saturating_duration_since(request.asked_at));
             }
         }
@@ -187,12 +192,19 @@ impl<P: PeerName> State<P> {
             let held = holding.held(generation as u16).copied().unwrap_or_default();
             (held, asked[generation])
         };
+        message.spread.ask_at = None;
         let ripe = message.spread.known.ripe(now, config.far_patience);
         let mut holders = Vec::new();
         for (&peer, link) in &message.links {
             let Some(state) = self.peers.get(&peer) else { continue };
             let room = config.asks_per_peer.saturating_sub(state.asked);
-            if room == 0 || !link.exchange.is_begun() || state.record.is_graylisted() {
+            if !link.exchange.is_begun() || state.record.is_graylisted() {
+                continue;
+            }
+            if room == 0 {
+                // Where it is another message that takes the room, nothing else would bring us
+                // back.
+                message.spread.ask_at = Some(now + ASK_AGAIN);
                 continue;
             }
             let probed = state.probed_rtt;
@@ -236,27 +248,30 @@ impl<P: PeerName> State<P> {
             self.stats.pulls_ignored += 1;
             return;
         };
-        let sent = message.shards_sent as f64 / f64::from(message.fragments());
+        let total = message.fragments();
+        let sent = message.shards_sent as f64 / f64::from(total);
         let spares = message.is_own() && sent >= EGRESS_MAX;
         let mut served = fragments.within(&held);
         if spares {
-            served = served
-                .iter()
-                .filter(|&fragment| {
-                    let holders = message.links.values();
-                    holders.filter(|link| link.exchange.told(index).contains(fragment)).count()
-                        < HOLDERS_FEW
-                })
-                .collect();
+            let rare = message.rare(index);
+            served = served.within(&rare);
         }
         if served.is_empty() {
             self.stats.pulls_ignored += 1;
             return;
         }
-        self.stats.pulls_served += 1;
         let link = message.links.entry(peer).or_default();
+        let pulled = u32::from(link.pulled) + u32::from(served.len());
+        if pulled > PULLS_FACTOR_MAX * total {
+            self.stats.pulls_ignored += 1;
+            return self.hold_against(peer, DEMERITS_EXCESS);
+        }
+        self.stats.pulls_served += 1;
+        link.pulled = pulled as u16;
         link.done = false;
         link.refused = None;
+        // It is kept for who is still at it, which cannot be without end: pulls are counted.
+        message.heartbeats_left = message.heartbeats_left.max(self.config.retain_heartbeats);
         for fragment in served.iter() {
             // Who asks has it from us on purpose: nobody needs to be pushed to because of it.
             link.exchange.ask(Due { generation: index, index: fragment, hops: u8::MAX });
@@ -274,7 +289,7 @@ impl<P: PeerName> State<P> {
         for index in 0..holding.generations() as u16 {
             let Some(&fragments) = holding.held(index) else { continue };
             let generation = GenerationId { header: hash, index };
-            state.control.push(Control::Have { generation, fragments });
+            state.control.have(generation, fragments);
         }
         self.tell_control_ready(peer);
     }
@@ -318,7 +333,7 @@ impl<P: PeerName> State<P> {
             for &index in told {
                 let Some(&fragments) = holding.held(index) else { continue };
                 let generation = GenerationId { header: hash, index };
-                state.control.push(Control::Have { generation, fragments });
+                state.control.have(generation, fragments);
             }
             self.tell_control_ready(peer);
         }
@@ -330,7 +345,8 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let is_open = matches!(message.phase, Phase::Gathering(_));
         let spread = &mut message.spread;
-        let asking = [spread.requests.next_deadline(), spread.known.next_ripe(patience)];
+        let asking =
+            [spread.requests.next_deadline(), spread.known.next_ripe(patience), spread.ask_at];
         let asking = asking.into_iter().flatten().filter(|_| is_open);
         let others = [spread.near.due, spread.far.due, spread.look_at, spread.retry_at];
         let wake = others.into_iter().flatten().chain(asking).min();

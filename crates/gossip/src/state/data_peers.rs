@@ -101,19 +101,15 @@ impl<P: PeerName> State<P> {
 
     pub(super) fn on_data_graft(&mut self, now: Instant, peer: P, topic: &Topic) {
         let Some(state) = self.peers.get(&peer) else { return };
-        let graylisted = state.record.is_graylisted();
+        let welcome = !state.record.is_graylisted() && state.topics.contains(topic);
+        let peers_max = self.config.adaptive.data_peers_max;
         let Some(ours) = self.topics.get_mut(topic) else {
             return self.tell_data_pruned(peer, topic);
         };
-        if ours.data.peers.contains_key(&peer) {
-            return;
-        }
-        let is_full = ours.data.peers.len() >= self.config.adaptive.data_peers_max;
-        if graylisted || is_full {
+        if !welcome || !ours.data.accept(now, peer, peers_max) {
             ours.data.drop_peer(peer, now + DATA_BACKOFF);
             return self.tell_data_pruned(peer, topic);
         }
-        ours.data.peers.insert(peer, DataPeer::default());
         self.share_out_feeding(topic);
     }
 

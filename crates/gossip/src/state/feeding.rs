@@ -80,7 +80,7 @@ impl<P: PeerName> State<P> {
         LOOK_AFTER_MIN.max(2 * rtts.max().unwrap_or_default())
     }
 
-    /// Sends again what only one peer is known to hold: it may keep it for itself.
+    /// Sends again what few are known to hold: they may keep it for themselves.
     pub(super) fn look_after_own(&mut self, now: Instant, hash: HeaderHash) {
         let again = now + self.look_after(hash);
         let Some(message) = self.messages.get_mut(&hash) else { return };
@@ -88,19 +88,13 @@ impl<P: PeerName> State<P> {
             return;
         }
         let Some(holding) = message.holding() else { return };
-        let k = holding.fragments();
         let generations = holding.generations() as u16;
-        let mut lonely = Vec::new();
-        for generation in 0..generations {
-            for index in 0..k {
-                let holders = message.links.values();
-                let told =
-                    |link: &&crate::message::Link| link.exchange.told(generation).contains(index);
-                if holders.filter(told).count() < 2 {
-                    lonely.push(Due { generation, index, hops: 0 });
-                }
-            }
-        }
+        let lonely: Vec<Due> = (0..generations)
+            .flat_map(|generation| {
+                let rare = message.rare(generation);
+                rare.iter().map(move |index| Due { generation, index, hops: 0 }).collect::<Vec<_>>()
+            })
+            .collect();
         if lonely.is_empty() || message.spread.looks >= LOOKS_MAX {
             return;
         }

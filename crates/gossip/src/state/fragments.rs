@@ -113,7 +113,7 @@ impl<P: PeerName> State<P> {
         if let Some(request) = request
             && let Some(asked) = self.peers.get_mut(&request.peer)
         {
-            asked.asked -= 1;
+            asked.asked = asked.asked.saturating_sub(1);
             if request.peer == peer {
                 asked.on_answer(now.saturating_duration_since(request.asked_at));
             }
@@ -204,7 +204,7 @@ impl<P: PeerName> State<P> {
         let asked = message.spread.requests.take(|_| true);
         for request in asked {
             if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked -= 1;
+                peer.asked = peer.asked.saturating_sub(1);
             }
         }
         let Some(message) = self.messages.get(&hash) else { return };
@@ -222,7 +222,7 @@ impl<P: PeerName> State<P> {
     pub(super) fn stop_asking(&mut self, message: &Message<P>) {
         for request in message.spread.requests.iter() {
             if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked -= 1;
+                peer.asked = peer.asked.saturating_sub(1);
             }
         }
         if let Some(wake) = message.spread.wake {

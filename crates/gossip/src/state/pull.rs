@@ -7,7 +7,7 @@ use crate::{
     GenerationId, HeaderHash, MessageId, PeerName, Topic,
     message::Phase,
     score::DEMERITS_EXCESS,
-    wire::{Bitmap, Control, News},
+    wire::{Control, News},
 };
 
 /// Shards asked for when the header, and with it k, is not known: as many as the message has.
@@ -127,8 +127,6 @@ impl<P: PeerName> State<P> {
             return self.tell_control_ready(peer);
         };
         if message.holding().is_some() {
-            let first = Bitmap::first(1);
-            self.on_want(peer, generation, &first);
             return self.on_wanted_unknown(peer, hash);
         }
         let k = message.shape.fragments();

@@ -64,6 +64,14 @@ impl<P: PeerName> DataPeers<P> {
         !self.peers.contains_key(&peer) && self.backoff.get(&peer).is_none_or(|&until| until <= now)
     }
 
+    /// Takes a peer that asked for it, if there is room; returns whether it is a data peer now.
+    pub(crate) fn accept(&mut self, now: Instant, peer: P, peers_max: usize) -> bool {
+        if self.may_take(now, peer) && self.peers.len() < peers_max {
+            self.peers.insert(peer, DataPeer::default());
+        }
+        self.peers.contains_key(&peer)
+    }
+
     /// Forgets a peer, and does not take it again before `until`.
     pub(crate) fn drop_peer(&mut self, peer: P, until: Instant) {
         self.peers.remove(&peer);
@@ -94,7 +102,8 @@ impl<P: PeerName> DataPeers<P> {
         let nearest: BTreeSet<P> =
             nearest.into_iter().take(config.data_peers_nearest).map(|(_, peer)| peer).collect();
         for &peer in &nearest {
-            if kept.len() < config.data_peers_max && self.may_take(now, peer) {
+            // Also above the bound: others than the nearest give way.
+            if self.may_take(now, peer) {
                 kept.insert(peer);
                 changes.push(DataChange::Take(peer));
             }
@@ -194,6 +203,22 @@ mod tests {
         assert_eq!(changes[0], DataChange::Drop(99));
         assert_eq!(changes.len(), 1 + 14);
         assert!(!changes.iter().any(|change| matches!(change, DataChange::Drop(0..8))));
+    }
+
+    #[test]
+    fn strangers_who_filled_all_places_do_not_keep_the_nearest_out() {
+        let mut peers = DataPeers::default();
+        for peer in 100..140 {
+            peers.accept(start(), peer, 24);
+        }
+        assert_eq!(peers.peers.len(), 24);
+        let mut all = candidates(0..40);
+        all.extend(candidates(100..140));
+        let changes = changes(&peers, &all);
+        let taken = changes.iter().filter(|change| matches!(change, DataChange::Take(0..8)));
+        assert_eq!(taken.count(), 8);
+        let dropped = changes.iter().filter(|change| matches!(change, DataChange::Drop(_)));
+        assert_eq!(dropped.count(), 16);
     }
 
     #[test]

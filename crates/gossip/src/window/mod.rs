@@ -469,9 +469,8 @@ impl<P: PeerName> Windows<P> {
             Drain::Until(at) if someone_waits => Some(at),
             Drain::Until(_) | Drain::Since(_) | Drain::Running => None,
         };
-        let paced = (self.config.paced && someone_waits)
-            .then(|| self.now.and_then(|now| self.paced_room_at(now).filter(|at| *at > now)))
-            .flatten();
+        let paced = self.now.filter(|_| self.config.paced && someone_waits);
+        let paced = paced.and_then(|now| Some(self.paced_room_at(now)).filter(|at| *at > now));
         flows.flatten().chain(drained).chain(paced).min()
     }
 
@@ -536,9 +535,8 @@ impl<P: PeerName> Windows<P> {
         load
     }
 
-    /// Returns when the node may send one more frame, whoever gets it; `None` if only an
-    /// acknowledgement can tell.
-    fn paced_room_at(&self, now: Instant) -> Option<Instant> {
+    /// Returns when the node may send one more frame, whoever gets it.
+    fn paced_room_at(&self, now: Instant) -> Instant {
         let offers = self.flows.values().filter(|flow| matches!(flow.turn, Turn::Offered(_)));
         let offered = offers.count() as u64 * FRAME_BYTES;
         self.pace.room_at(now, self.goodput.as_ref().and_then(Goodput::best), offered)
@@ -546,7 +544,7 @@ impl<P: PeerName> Windows<P> {
 
     fn node_has_room(&self, now: Instant) -> bool {
         if self.config.paced {
-            return self.paced_room_at(now).is_some_and(|at| at <= now);
+            return self.paced_room_at(now) <= now;
         }
         let load = self.load();
         let limit = match self.drain {

@@ -14,6 +14,9 @@ use super::FRAME_BYTES;
 /// What may leave before anything is known of the rate: at 50 Mbit/s 42 ms.
 const FIRST_BYTES: u64 = 16 * FRAME_BYTES;
 
+/// After this time without any answer as much may leave again: who was sent it may be gone.
+const FIRST_AGAIN: Duration = Duration::from_millis(500);
+
 /// What may wait in the reckoned queue.
 const QUEUE_BYTES: u64 = 8 * FRAME_BYTES;
 
@@ -40,8 +43,9 @@ const LATE: Duration = Duration::from_millis(8);
 pub(super) struct Pace {
     /// When the reckoned queue is empty.
     empty_at: Option<Instant>,
-    /// Sent before a rate was known.
+    /// Sent before a rate was known, and since when.
     first_bytes: u64,
+    first_since: Option<Instant>,
     /// How much longer than the shortest time the latest frames took, by when that was known.
     delays: VecDeque<(Instant, Duration)>,
 }
@@ -70,16 +74,17 @@ impl Pace {
         QUEUE_TIME.max(Duration::from_secs_f64(QUEUE_BYTES as f64 / rate.max(1.0)))
     }
 
-    /// Returns when one more frame may leave beside `offered` bytes promised; `None` when nothing
-    /// is known and enough has left to learn it.
-    pub(super) fn room_at(&self, now: Instant, rate: Option<f64>, offered: u64) -> Option<Instant> {
+    /// Returns when one more frame may leave beside `offered` bytes promised.
+    pub(super) fn room_at(&self, now: Instant, rate: Option<f64>, offered: u64) -> Instant {
         let Some(rate) = rate.filter(|rate| *rate > 0.0) else {
-            return (self.first_bytes + offered < FIRST_BYTES).then_some(now);
+            let has_room = self.first_bytes + offered < FIRST_BYTES;
+            let again = self.first_since.map_or(now, |since| since + FIRST_AGAIN);
+            return if has_room { now } else { again.max(now) };
         };
         let promised = Duration::from_secs_f64(offered as f64 / rate);
         let empty_at = self.empty_at.unwrap_or(now).max(now) + promised;
         let room_at = empty_at.checked_sub(Self::queue_time(rate)).unwrap_or(now);
-        Some(room_at.max(now))
+        room_at.max(now)
     }
 
     /// A frame leaves.
@@ -91,6 +96,11 @@ impl Pace {
         is_starting: bool,
     ) {
         let Some(rate) = rate.filter(|rate| *rate > 0.0) else {
+            let since = self.first_since.get_or_insert(now);
+            if *since + FIRST_AGAIN <= now {
+                *since = now;
+                self.first_bytes = 0;
+            }
             self.first_bytes += bytes;
             return;
         };
