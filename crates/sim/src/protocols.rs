@@ -30,6 +30,7 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry { default: false, ..entry("gossipsub-flood", "with flood publish", gossipsub_flood) },
     entry("documented", "a model of OptimumP2P, from its public documentation", documented),
     entry("adaptive", "this project's own profile, as it ships", adaptive),
+    entry("committed", "adaptive without combinations: nothing is coded", committed),
 ];
 
 const fn entry(
