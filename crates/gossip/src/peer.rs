@@ -15,6 +15,9 @@ use crate::{
 /// How long a header that we refused is remembered, so that shards on the way are no fault.
 const REFUSED_TTL: Duration = Duration::from_secs(120);
 
+/// Slower a peer does not count.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// How many refused headers are remembered.
 const REFUSED_MAX: usize = 16 << 10;
 
@@ -116,9 +119,11 @@ impl Peer {
         });
     }
 
-    /// It has not answered for `time`.
+    /// It has not answered for `time`. Each time counts double, so that who never answers comes
+    /// after everybody who does, however far those are.
     pub(crate) fn on_no_answer(&mut self, time: Duration) {
-        self.answer_time = Some(self.answer_time.unwrap_or_default().max(time));
+        let before = self.answer_time.unwrap_or_default();
+        self.answer_time = Some((before * 2).max(time).min(ANSWER_TIME_MAX));
     }
 
     /// A whole shard came from the peer.

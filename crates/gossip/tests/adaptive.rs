@@ -302,6 +302,27 @@ fn what_a_peer_says_that_it_holds_is_asked_of_it_and_then_of_another() {
 }
 
 #[test]
+fn who_is_near_and_never_answers_does_not_hold_up_what_somebody_far_has() {
+    let cut = Cut::new(64_000, 16);
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
+    for peer in [2, 3] {
+        for probe in stage.told(peer) {
+            if let Control::Probe(number) = probe {
+                stage.control(peer, &[Control::Echo(number)]);
+            }
+        }
+    }
+    stage.data(1, cut.frame(0));
+    let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(2) };
+    for peer in 1..=3 {
+        stage.control(peer, std::slice::from_ref(&have));
+    }
+    stage.wait(5 * SECOND);
+    let wants = |control: &Control| matches!(control, Control::Want { .. });
+    assert!(stage.told(1).iter().any(wants), "it answers a bit later than they do not");
+}
+
+#[test]
 fn a_message_is_asked_for_of_who_tells_of_it_before_its_header_has_come() {
     let cut = Cut::new(4_000, 4);
     let mut stage = Stage::new(adaptive(), &[1, 2]);

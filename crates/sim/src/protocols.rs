@@ -101,8 +101,18 @@ fn documented(scenario: &Scenario, setup: &Setup) -> RunOutcome {
 
 /// Profile `adaptive` of [`gossip::State`].
 fn adaptive(scenario: &Scenario, setup: &Setup) -> RunOutcome {
-    let config = gossip::Config { profile: gossip::Profile::Adaptive, ..gossip::Config::default() };
+    coded(scenario, setup, adaptive_config())
+}
+
+/// The control: what coding is worth.
+fn committed(scenario: &Scenario, setup: &Setup) -> RunOutcome {
+    let mut config = adaptive_config();
+    config.adaptive.combination_share = 0.0;
     coded(scenario, setup, config)
+}
+
+fn adaptive_config() -> gossip::Config {
+    gossip::Config { profile: gossip::Profile::Adaptive, ..gossip::Config::default() }
 }
 
 fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunOutcome {
