@@ -135,7 +135,7 @@ impl<P: PeerName> State<P> {
         for (peer, feed) in ours.data.share_out(is_fed) {
             let (part, parts) = feed.map_or((0, 0), |feed| (feed.part, feed.parts));
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.control.push(Control::Feed { topic: topic.clone(), part, parts });
+                state.control.feed(topic.clone(), part, parts);
             }
             self.tell_control_ready(peer);
         }
