@@ -125,7 +125,11 @@ struct Cut {
 
 impl Cut {
     fn new(bytes: usize, fragments: u16) -> Self {
-        let payload = payload(1, bytes);
+        Self::by(1, bytes, fragments)
+    }
+
+    fn by(publisher: u32, bytes: usize, fragments: u16) -> Self {
+        let payload = payload(publisher.into(), bytes);
         let cut = Generations::new(bytes as u64, fragments, bytes as u64).expect("it can be cut");
         let (_, shape) = cut.iter().next().expect("one generation");
         let commitments = (fragments > 1).then(|| Commitments::new(&payload, cut));
@@ -136,14 +140,14 @@ impl Cut {
             payload_bytes: bytes as u64,
             fragments,
             fragment_bytes: shape.fragment_bytes(),
-            publisher: TestKeys::publisher_of(1),
+            publisher: TestKeys::publisher_of(publisher),
             public_key: None,
             sequence: 1_000_000,
             published_unix_ns: 1,
             message: message_id(&payload),
             root,
         };
-        Self { signed: header.sign(&TestKeys(1)), commitments, payload, shape }
+        Self { signed: header.sign(&TestKeys(publisher)), commitments, payload, shape }
     }
 
     fn generation(&self) -> GenerationId {
@@ -488,4 +492,28 @@ fn a_message_is_kept_while_somebody_asks_for_what_it_lacks_of_it() {
     }
     stage.wait(6 * SECOND);
     assert_eq!(stage.state.view().retained_messages().count(), 0, "then it goes");
+}
+
+#[test]
+fn a_message_that_waits_for_room_at_who_holds_it_is_asked_for_when_there_is_some() {
+    let cuts = [Cut::by(1, 8_000, 8), Cut::by(2, 8_000, 8), Cut::by(3, 8_000, 8)];
+    let mut stage = Stage::new(adaptive(), &[1]);
+    for cut in &cuts {
+        stage.data(1, cut.frame(0));
+        let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(8) };
+        stage.control(1, &[have]);
+    }
+    let mut answered = 0;
+    for _ in 0..40 {
+        stage.wait(SECOND / 20);
+        let told = stage.told(1);
+        for control in &told[answered..] {
+            let Control::Want { generation, fragments } = control else { continue };
+            let cut = cuts.iter().find(|cut| cut.generation() == *generation);
+            let cut = cut.expect("what was told of is asked for");
+            fragments.iter().for_each(|index| stage.data(1, cut.frame(index)));
+        }
+        answered = told.len();
+    }
+    assert_eq!(stage.deliveries.len(), 3);
 }
