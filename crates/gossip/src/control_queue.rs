@@ -31,6 +31,9 @@ pub(crate) struct ControlQueue {
     subscriptions: BTreeMap<Topic, bool>,
     mesh: BTreeMap<Topic, MeshChange>,
     entries: VecDeque<Control>,
+    /// The part that the peer is to feed us, and among how many. Told last: only who knows that it
+    /// is a data peer listens.
+    feeds: BTreeMap<Topic, (u8, u8)>,
     bytes: usize,
 }
 
@@ -60,6 +63,10 @@ impl ControlQueue {
 
     pub(crate) fn prune(&mut self, topic: Topic, backoff: Duration) {
         self.mesh.insert(topic, MeshChange::Prune { backoff });
+    }
+
+    pub(crate) fn feed(&mut self, topic: Topic, part: u8, parts: u8) {
+        self.feeds.insert(topic, (part, parts));
     }
 
     pub(crate) fn i_dont_want(&mut self, header: HeaderHash) {
@@ -116,6 +123,7 @@ impl ControlQueue {
             && self.subscriptions.is_empty()
             && self.mesh.is_empty()
             && self.entries.is_empty()
+            && self.feeds.is_empty()
     }
 
     /// Takes as many entries as fit one frame, `acknowledgement` first but for the greeting.
@@ -159,6 +167,15 @@ impl ControlQueue {
             fit(&mut frame, &mut room, entry);
         }
         self.bytes = self.entries.iter().map(Control::encoded_len).sum();
+        while self.entries.is_empty()
+            && let Some((topic, &(part, parts))) = self.feeds.first_key_value()
+        {
+            let topic = topic.clone();
+            if !fit(&mut frame, &mut room, Control::Feed { topic: topic.clone(), part, parts }) {
+                break;
+            }
+            self.feeds.remove(&topic);
+        }
         frame
     }
 }
@@ -207,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_and_the_mesh_are_told_as_they_are_last() {
+    fn subscriptions_the_mesh_and_feeding_are_told_as_they_are_last() {
         let mut queue = ControlQueue::default();
         let backoff = Duration::from_secs(60);
         for subscribed in [true, false, true] {
@@ -215,9 +232,15 @@ mod tests {
         }
         queue.graft(topic("a"));
         queue.prune(topic("a"), backoff);
+        for part in 0..3 {
+            queue.feed(topic("a"), part, 3);
+        }
         assert_eq!(queue.bytes(), 0, "what is merged cannot grow without end");
-        let expected =
-            [Control::Subscribe(topic("a")), Control::Prune { topic: topic("a"), backoff }];
+        let expected = [
+            Control::Subscribe(topic("a")),
+            Control::Prune { topic: topic("a"), backoff },
+            Control::Feed { topic: topic("a"), part: 2, parts: 3 },
+        ];
         assert_eq!(queue.take(None), expected);
     }
 

@@ -61,6 +61,7 @@ pub(crate) struct Allowance {
     pub(crate) news: u32,
     pub(crate) tells: u32,
     pub(crate) strays: u32,
+    pub(crate) rumours: u32,
     signature_checks: u32,
     signature_second: Option<Instant>,
 }

@@ -124,6 +124,15 @@ impl<P: PeerName> Rumours<P> {
         rumour.holders
     }
 
+    /// The peer has the message no more.
+    pub(crate) fn remove_holder(&mut self, hash: HeaderHash, peer: P) {
+        let Some(rumour) = self.all.get_mut(&hash) else { return };
+        rumour.holders.retain(|told| told.peer != peer);
+        if rumour.holders.is_empty() {
+            self.remove(hash);
+        }
+    }
+
     /// Forgets all that a peer has: it is gone.
     pub(crate) fn remove_peer(&mut self, peer: P) {
         for rumour in self.all.values_mut() {

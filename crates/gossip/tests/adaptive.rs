@@ -9,7 +9,7 @@ use bytes::Bytes;
 use gossip::{
     Commitments, CommittedList, Config, Fault, GenerationId, Header, Input, Profile, SignedHeader,
     Topic, message_id,
-    wire::{Bitmap, Control, DataFrame, Fragment, Piece, ShardStart},
+    wire::{Acknowledgement, Bitmap, Control, DataFrame, Fragment, Piece, ShardStart},
 };
 use harness::{TestKeys, network::Network, payload, puppet::Stage, topic};
 use rlnc::{Encoder, Generations, Shape};
@@ -125,7 +125,11 @@ struct Cut {
 
 impl Cut {
     fn new(bytes: usize, fragments: u16) -> Self {
-        let payload = payload(1, bytes);
+        Self::by(1, bytes, fragments)
+    }
+
+    fn by(publisher: u32, bytes: usize, fragments: u16) -> Self {
+        let payload = payload(publisher.into(), bytes);
         let cut = Generations::new(bytes as u64, fragments, bytes as u64).expect("it can be cut");
         let (_, shape) = cut.iter().next().expect("one generation");
         let commitments = (fragments > 1).then(|| Commitments::new(&payload, cut));
@@ -136,14 +140,14 @@ impl Cut {
             payload_bytes: bytes as u64,
             fragments,
             fragment_bytes: shape.fragment_bytes(),
-            publisher: TestKeys::publisher_of(1),
+            publisher: TestKeys::publisher_of(publisher),
             public_key: None,
             sequence: 1_000_000,
             published_unix_ns: 1,
             message: message_id(&payload),
             root,
         };
-        Self { signed: header.sign(&TestKeys(1)), commitments, payload, shape }
+        Self { signed: header.sign(&TestKeys(publisher)), commitments, payload, shape }
     }
 
     fn generation(&self) -> GenerationId {
@@ -334,4 +338,205 @@ fn a_message_is_asked_for_of_who_tells_of_it_before_its_header_has_come() {
     stage.data(2, cut.frame(2));
     let wanted: Vec<Control> = stage.told(2).into_iter().filter(asks).collect();
     assert!(wanted.len() > 1, "what it told of before counts: {wanted:?}");
+}
+
+/// Returns how often peer `to` was sent a fragment.
+fn sent_to(stage: &Stage, to: u32) -> usize {
+    stage.data.iter().filter(|(peer, frame)| *peer == to && frame.fragment.is_some()).count()
+}
+
+/// Takes what `cut` has of fragments, all from peer 1.
+fn take_all(stage: &mut Stage, cut: &Cut) {
+    for index in 0..cut.shape.fragments() {
+        stage.data(1, cut.frame(index));
+    }
+    assert_eq!(stage.deliveries.len(), 1);
+}
+
+#[test]
+fn who_asks_for_the_same_again_and_again_gets_about_one_message_more() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    take_all(&mut stage, &cut);
+    let want = Control::Want { generation: cut.generation(), fragments: Bitmap::first(4) };
+    for _ in 0..50 {
+        stage.control(2, std::slice::from_ref(&want));
+    }
+    let sent = sent_to(&stage, 2);
+    assert!((8..=16).contains(&sent), "{sent} fragments for a message of 4");
+}
+
+#[test]
+fn who_asks_for_what_there_is_not_is_answered_up_to_a_bound_in_a_heartbeat() {
+    let mut config = adaptive();
+    config.limits.pulls_per_heartbeat_max = 10;
+    let mut stage = Stage::new(config, &[1]);
+    let generation = Cut::new(4_000, 4).generation();
+    let want = Control::Want { generation, fragments: Bitmap::first(4) };
+    stage.control(1, &vec![want; 100]);
+    let gone = stage.told(1).into_iter().filter(|control| matches!(control, Control::Gone(_)));
+    assert_eq!(gone.count(), 10);
+    assert_eq!(stage.faults, []);
+}
+
+/// What a peer says that it holds of a message that there is not.
+fn rumour(number: u8) -> Control {
+    let generation = GenerationId { header: gossip::HeaderHash([number; 32]), index: 0 };
+    Control::Have { generation, fragments: Bitmap::first(3) }
+}
+
+fn asked(stage: &Stage, peer: u32) -> usize {
+    stage.told(peer).iter().filter(|control| matches!(control, Control::Want { .. })).count()
+}
+
+#[test]
+fn who_tells_of_a_message_and_then_that_it_is_gone_is_not_asked_for_it_again() {
+    let mut stage = Stage::new(adaptive(), &[1]);
+    stage.control(1, &[rumour(7)]);
+    stage.wait(SECOND / 2);
+    let before = asked(&stage, 1);
+    assert!(before > 0);
+    stage.control(1, &[Control::Gone(gossip::HeaderHash([7; 32]))]);
+    stage.wait(5 * SECOND);
+    assert_eq!(asked(&stage, 1), before);
+}
+
+#[test]
+fn who_tells_of_many_messages_that_there_are_not_is_asked_for_few_of_them_at_a_time() {
+    let mut stage = Stage::new(adaptive(), &[1]);
+    let rumours: Vec<Control> = (0..250).map(rumour).collect();
+    stage.control(1, &rumours);
+    stage.wait(10 * SECOND);
+    let asked = asked(&stage, 1);
+    assert!((100..1500).contains(&asked), "it was asked {asked} times in ten seconds");
+}
+
+#[test]
+fn who_comes_as_a_data_peer_and_goes_all_the_time_has_others_told_once_of_it() {
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    stage.wait(2 * SECOND);
+    let feeds = |stage: &Stage| {
+        stage.told(2).iter().filter(|control| matches!(control, Control::Feed { .. })).count()
+    };
+    let before = feeds(&stage);
+    let topic = topic("t");
+    let prune = Control::DataPrune { topic: topic.clone(), backoff: SECOND };
+    let flood = (0..100).flat_map(|_| [prune.clone(), Control::DataGraft(topic.clone())]);
+    let flood: Vec<Control> = flood.collect();
+    (0..20).for_each(|_| stage.control(1, &flood));
+    stage.wait(2 * SECOND);
+    assert!(feeds(&stage) <= before + 1);
+}
+
+#[test]
+fn who_is_told_how_to_feed_has_been_told_before_that_it_is_a_data_peer() {
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
+    stage.wait(2 * SECOND);
+    for peer in 1..=3 {
+        let told = stage.told(peer);
+        let place = |wanted: fn(&Control) -> bool| told.iter().position(wanted);
+        let graft = place(|control| matches!(control, Control::DataGraft(_)));
+        let feed = place(|control| matches!(control, Control::Feed { .. }));
+        assert!(graft.is_some() && graft < feed, "peer {peer} was told {told:?}");
+    }
+}
+
+/// The peer has got all data that left to it, if any.
+fn acknowledge_all(stage: &mut Stage, peer: u32) {
+    let sent = || stage.data.iter().filter(|(to, _)| *to == peer).map(|(_, frame)| frame);
+    let Some(epoch) = sent().find_map(|frame| frame.epoch) else { return };
+    let bytes = sent().map(|frame| frame.clone().encode().len() as u64).sum();
+    let acknowledgement = Acknowledgement { epoch, bytes, waited: Duration::ZERO };
+    stage.control(peer, &[Control::Acknowledge(acknowledgement)]);
+}
+
+#[test]
+fn a_publisher_serves_who_asks_twice_even_what_others_say_that_they_hold() {
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
+    stage.wait(2 * SECOND);
+    let publish = gossip::Publish {
+        ticket: 1,
+        topic: topic("t"),
+        payload: payload(4, 20_000),
+        published_unix_ns: 1,
+    };
+    stage.input(Input::Publish(publish));
+    stage.wait(SECOND / 10);
+    let generation = stage
+        .data
+        .iter()
+        .find_map(|(_, frame)| Some(frame.fragment.as_ref()?.generation))
+        .expect("it leaves");
+    // One takes all, and two say that they hold it and give nothing.
+    let all = Bitmap::first(20);
+    for peer in [2, 3, 3] {
+        (1..=3).for_each(|peer| acknowledge_all(&mut stage, peer));
+        stage.control(peer, &[Control::Want { generation, fragments: all }]);
+        stage.wait(SECOND / 10);
+        stage.control(1, &[Control::Have { generation, fragments: all }]);
+        stage.control(2, &[Control::Have { generation, fragments: all }]);
+    }
+    let got: std::collections::BTreeSet<u16> = stage
+        .data
+        .iter()
+        .filter(|(peer, _)| *peer == 3)
+        .filter_map(|(_, frame)| Some(frame.fragment.as_ref()?.index))
+        .collect();
+    assert_eq!(got.len(), 20);
+}
+
+#[test]
+fn a_message_that_a_liar_sent_false_is_asked_of_who_is_known_to_hold_it() {
+    let cut = Cut::new(500, 1);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    let mut frame = cut.frame(0);
+    if let Some(fragment) = &mut frame.fragment {
+        fragment.bytes = payload(9, 500);
+    }
+    let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(1) };
+    stage.control(1, &[have]);
+    let before = asked(&stage, 1);
+    stage.data(2, frame);
+    stage.wait(SECOND);
+    assert!(asked(&stage, 1) > before);
+}
+
+#[test]
+fn a_message_is_kept_while_somebody_asks_for_what_it_lacks_of_it() {
+    let cut = Cut::new(8_000, 8);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    take_all(&mut stage, &cut);
+    for index in 0..8 {
+        stage.wait(3 * SECOND);
+        acknowledge_all(&mut stage, 2);
+        let fragments = [index].into_iter().collect();
+        stage.control(2, &[Control::Want { generation: cut.generation(), fragments }]);
+        assert_eq!(sent_to(&stage, 2), usize::from(index) + 1);
+    }
+    stage.wait(6 * SECOND);
+    assert_eq!(stage.state.view().retained_messages().count(), 0, "then it goes");
+}
+
+#[test]
+fn a_message_that_waits_for_room_at_who_holds_it_is_asked_for_when_there_is_some() {
+    let cuts = [Cut::by(1, 8_000, 8), Cut::by(2, 8_000, 8), Cut::by(3, 8_000, 8)];
+    let mut stage = Stage::new(adaptive(), &[1]);
+    for cut in &cuts {
+        stage.data(1, cut.frame(0));
+        let have = Control::Have { generation: cut.generation(), fragments: Bitmap::first(8) };
+        stage.control(1, &[have]);
+    }
+    let mut answered = 0;
+    for _ in 0..40 {
+        stage.wait(SECOND / 20);
+        let told = stage.told(1);
+        for control in &told[answered..] {
+            let Control::Want { generation, fragments } = control else { continue };
+            let cut = cuts.iter().find(|cut| cut.generation() == *generation);
+            let cut = cut.expect("what was told of is asked for");
+            fragments.iter().for_each(|index| stage.data(1, cut.frame(index)));
+        }
+        answered = told.len();
+    }
+    assert_eq!(stage.deliveries.len(), 3);
 }

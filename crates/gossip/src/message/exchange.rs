@@ -35,6 +35,8 @@ struct Part {
     sent: Bitmap,
     /// What is in `due`.
     queued: Bitmap,
+    /// What the peer asked for and was to get elsewhere.
+    put_off: Bitmap,
     /// The peer has the list.
     has_list: bool,
 }
@@ -108,6 +110,17 @@ impl Exchange {
         if self.part(due.generation).queued.insert(due.index) {
             self.due.push(due);
         }
+    }
+
+    /// The peer asks for a fragment that it can get elsewhere; returns whether it did before, so
+    /// that it could not.
+    pub(crate) fn put_off(&mut self, generation: u16, index: u16) -> bool {
+        !self.part(generation).put_off.insert(index)
+    }
+
+    /// The peer does not hold any more what it said.
+    pub(crate) fn untell(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.told = Bitmap::default());
     }
 
     /// Returns whether the peer is to get anything.

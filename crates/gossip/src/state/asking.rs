@@ -38,6 +38,9 @@ const EGRESS_MAX: f64 = 1.5;
 /// How often a peer may ask for as much as the message has.
 const PULLS_FACTOR_MAX: u32 = 2;
 
+/// A peer is asked for so many messages in a heartbeat that only hearsay tells of.
+const RUMOURS_PER_HEARTBEAT_MAX: u32 = 64;
+
 impl<P: PeerName> State<P> {
     /// Returns how far away a peer is, where that is known.
     pub(super) fn distance(&self, peer: P) -> Option<Duration> {
@@ -123,6 +126,11 @@ impl<P: PeerName> State<P> {
             };
             self.rumours.postpone(hash, now + self.answer_within(peer));
             let Some(state) = self.peers.get_mut(&peer) else { continue };
+            state.allowance.rumours += 1;
+            if state.allowance.rumours > RUMOURS_PER_HEARTBEAT_MAX {
+                self.rumours.postpone(hash, self.next_heartbeat.max(now));
+                continue;
+            }
             self.stats.pulls_sent += 1;
             state.refused.remove(&hash);
             let generation = GenerationId { header: hash, index: generation };
@@ -130,6 +138,22 @@ impl<P: PeerName> State<P> {
             state.control.push(Control::Want { generation, fragments });
             self.tell_control_ready(peer);
         }
+    }
+
+    /// The peer has nothing of a message any more: others are asked for it.
+    pub(super) fn on_gone(&mut self, now: Instant, peer: P, hash: HeaderHash) {
+        self.repairs.remove_holder(hash, peer);
+        self.rumours.remove_holder(hash, peer);
+        let Some(message) = self.messages.get_mut(&hash) else { return };
+        if let Some(link) = message.links.get_mut(&peer) {
+            link.exchange.untell();
+        }
+        let asked = message.spread.requests.take(|request| request.peer == peer);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.asked = state.asked.saturating_sub(asked.len());
+        }
+        self.ask(now, hash);
+        self.schedule(hash);
     }
 
     /// The header of a rumour came: what was told of it counts.
@@ -234,14 +258,15 @@ impl<P: PeerName> State<P> {
     pub(super) fn on_want(&mut self, peer: P, generation: GenerationId, fragments: &Bitmap) {
         let hash = generation.header;
         let index = generation.index;
-        if !self.peers.contains_key(&peer) {
-            return;
-        }
+        let Some(state) = self.peers.get_mut(&peer) else { return };
         let Some(message) = self.messages.get_mut(&hash) else {
-            self.stats.pulls_gone += 1;
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.control.push(Control::Gone(hash));
+            state.allowance.pulls += 1;
+            if state.allowance.pulls > self.config.limits.pulls_per_heartbeat_max {
+                self.stats.pulls_ignored += 1;
+                return self.hold_against(peer, DEMERITS_EXCESS);
             }
+            self.stats.pulls_gone += 1;
+            state.control.push(Control::Gone(hash));
             return self.tell_control_ready(peer);
         };
         let Some(held) = message.holding().and_then(|holding| holding.held(index)).copied() else {
@@ -254,7 +279,13 @@ impl<P: PeerName> State<P> {
         let mut served = fragments.within(&held);
         if spares {
             let rare = message.rare(index);
+            let others = served.without(&rare);
+            let link = message.links.entry(peer).or_default();
+            // Who asks again did not get it from those who say that they hold it.
+            let again = others.iter().filter(|&other| link.exchange.put_off(index, other));
+            let again: Bitmap = again.collect();
             served = served.within(&rare);
+            served.extend(&again);
         }
         if served.is_empty() {
             self.stats.pulls_ignored += 1;

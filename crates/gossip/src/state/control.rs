@@ -45,7 +45,7 @@ impl<P: PeerName> State<P> {
                 }
             }
             Control::Refuse { header, reason } => self.on_refuse(peer, header, reason),
-            Control::Gone(header) => self.repairs.remove_holder(header, peer),
+            Control::Gone(header) => self.on_gone(now, peer, header),
             Control::Acknowledge(acknowledgement) => {
                 self.on_acknowledgement(now, peer, acknowledgement);
             }

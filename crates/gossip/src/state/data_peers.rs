@@ -106,11 +106,12 @@ impl<P: PeerName> State<P> {
         let Some(ours) = self.topics.get_mut(topic) else {
             return self.tell_data_pruned(peer, topic);
         };
+        // Who feeds us what is shared out anew at the heartbeat: who comes and goes all the time
+        // makes no more of it.
         if !welcome || !ours.data.accept(now, peer, peers_max) {
             ours.data.drop_peer(peer, now + DATA_BACKOFF);
-            return self.tell_data_pruned(peer, topic);
+            self.tell_data_pruned(peer, topic);
         }
-        self.share_out_feeding(topic);
     }
 
     pub(super) fn on_data_prune(
@@ -122,7 +123,6 @@ impl<P: PeerName> State<P> {
     ) {
         if let Some(ours) = self.topics.get_mut(topic) {
             ours.data.drop_peer(peer, now + backoff.min(DATA_BACKOFF));
-            self.share_out_feeding(topic);
         }
     }
 
@@ -135,7 +135,7 @@ impl<P: PeerName> State<P> {
         for (peer, feed) in ours.data.share_out(is_fed) {
             let (part, parts) = feed.map_or((0, 0), |feed| (feed.part, feed.parts));
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.control.push(Control::Feed { topic: topic.clone(), part, parts });
+                state.control.feed(topic.clone(), part, parts);
             }
             self.tell_control_ready(peer);
         }

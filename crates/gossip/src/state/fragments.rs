@@ -185,7 +185,8 @@ impl<P: PeerName> State<P> {
                 let what = "it is not the message that the header names";
                 self.disconnect(from, Fault::BadShard { header: hash, what });
             }
-            return;
+            self.ask(now, hash);
+            return self.schedule(hash);
         }
         self.stats.messages_rejected += 1;
         self.count(&topic, |stats| stats.rejected += 1);

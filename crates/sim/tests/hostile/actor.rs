@@ -1,183 +1,81 @@
 //! A node that may do mischief: it runs the real state machine, and changes what leaves.
 
 use std::{
-    collections::VecDeque,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use gossip::{
-    GenerationId, HeaderHash, MessageId, Topic,
-    wire::{Control, DataFrame, News, RefuseReason, decode_control, encode_control},
-};
-use rand::{
-    Rng, RngExt,
-    seq::{IndexedMutRandom, IndexedRandom},
-};
-use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
+use gossip::{Stats, wire::DataFrame};
 use sim::{
-    coded::{Coded, CodedFrame, TOPIC},
+    coded::{Coded, CodedFrame},
     protocol::{Direction, Event, Lane, NodeId, Outgoing, Protocol, Received},
 };
 
-/// What a hostile node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mischief {
-    /// Changes bytes of shards.
-    CorruptPayload,
-    /// Changes coefficient vectors.
-    CorruptCoefficients,
-    /// Gives shards other numbers of the publisher.
-    WrongIndex,
-    /// Puts shards into a generation that there is not.
-    WrongGeneration,
-    /// Spoils signatures.
-    BadSignature,
-    /// Says that it has what it has not, and has not what it has.
-    Lies,
-    /// Asks for everything again and again.
-    Leeches,
-    /// Sends bytes that are no frame.
-    Garbage,
-    /// Receives and never sends data.
-    Drops,
-}
+use crate::rogue::{Mischief, Rogue};
 
-impl Mischief {
-    pub(crate) fn random(rng: &mut impl Rng) -> Self {
-        let all = [
-            Self::CorruptPayload,
-            Self::CorruptCoefficients,
-            Self::WrongIndex,
-            Self::WrongGeneration,
-            Self::BadSignature,
-            Self::Lies,
-            Self::Leeches,
-            Self::Garbage,
-            Self::Drops,
-        ];
-        *all.choose(rng).unwrap_or(&Self::Drops)
-    }
-
-    /// Whether shards come of it that are not what they say.
-    pub(crate) fn pollutes(self) -> bool {
-        match self {
-            Self::CorruptPayload | Self::CorruptCoefficients => true,
-            Self::WrongIndex
-            | Self::WrongGeneration
-            | Self::BadSignature
-            | Self::Lies
-            | Self::Leeches
-            | Self::Garbage
-            | Self::Drops => false,
-        }
-    }
-}
+/// Frames with a fragment that is certainly false, of all nodes: honest ones are to find them out.
+pub(crate) type FalseFragments = Rc<RefCell<BTreeSet<Bytes>>>;
 
 /// An honest node, or one with some mischief.
 pub(crate) struct Actor {
     node: Coded,
-    mischief: Option<Mischief>,
-    rng: ChaCha12Rng,
-    /// Generations that it has heard of, the newest last.
-    generations: VecDeque<GenerationId>,
+    rogue: Option<Rogue>,
+    false_fragments: FalseFragments,
+    /// A false fragment that was taken for a true one, and who sent it.
+    deceived_by: Option<NodeId>,
+    /// Data frames sent to each peer since it is connected.
+    frames: BTreeMap<NodeId, u32>,
+    frames_to_one: u32,
 }
 
 impl Actor {
-    pub(crate) fn new(node: Coded, mischief: Option<Mischief>, seed: u64) -> Self {
-        let rng = ChaCha12Rng::seed_from_u64(seed);
-        Self { node, mischief, rng, generations: VecDeque::new() }
+    pub(crate) fn new(node: Coded, rogue: Option<Rogue>, false_fragments: FalseFragments) -> Self {
+        Self {
+            node,
+            rogue,
+            false_fragments,
+            deceived_by: None,
+            frames: BTreeMap::new(),
+            frames_to_one: 0,
+        }
     }
 
     pub(crate) fn node(&self) -> &Coded {
         &self.node
     }
 
-    fn spoil_data(&mut self, mischief: Mischief, bytes: &Bytes) -> Option<Bytes> {
-        let mut frame = DataFrame::decode(bytes.clone()).ok()?;
-        let change = self.rng.random_bool(0.5);
-        match mischief {
-            Mischief::CorruptPayload => {
-                let piece = frame.piece.as_mut().filter(|_| change)?;
-                let mut payload = piece.bytes.to_vec();
-                *payload.choose_mut(&mut self.rng)? ^= 1;
-                piece.bytes = payload.into();
-            }
-            Mischief::CorruptCoefficients => {
-                let start = frame.piece.as_mut().filter(|_| change)?.start.as_mut()?;
-                let mut coefficients = start.coefficients.to_vec();
-                *coefficients.choose_mut(&mut self.rng)? ^= 1;
-                start.coefficients = coefficients.into();
-            }
-            Mischief::WrongIndex => {
-                let start = frame.piece.as_mut()?.start.as_mut()?;
-                start.publisher_index = Some(self.rng.random_range(0..8));
-            }
-            Mischief::WrongGeneration => {
-                frame.piece.as_mut().filter(|_| change)?.generation.index = 1;
-            }
-            Mischief::BadSignature => {
-                let header = frame.header.as_mut()?;
-                let mut signature = header.signature.to_vec();
-                *signature.first_mut()? ^= 1;
-                header.signature = signature.into();
-            }
-            Mischief::Garbage => {
-                let mut garbage = bytes.to_vec();
-                garbage.truncate(self.rng.random_range(1..=bytes.len()));
-                garbage[0] ^= self.rng.random::<u8>();
-                return Some(garbage.into());
-            }
-            Mischief::Lies | Mischief::Leeches | Mischief::Drops => return None,
-        }
-        Some(frame.encode().to_bytes())
+    /// Returns who sent a false fragment and was believed.
+    pub(crate) fn deceived_by(&self) -> Option<NodeId> {
+        self.deceived_by
     }
 
-    fn spoil_control(&mut self, mischief: Mischief, bytes: &Bytes) -> Option<Bytes> {
-        let mut entries = decode_control(bytes.clone()).ok()?;
-        let generation = self.generations.back().copied();
-        match mischief {
-            Mischief::Lies => {
-                entries.retain(|entry| !matches!(entry, Control::IDontWant(_)));
-                entries.push(self.lie(generation));
-            }
-            Mischief::Leeches => {
-                let generation = generation?;
-                entries.extend((0..20).map(|_| Control::IWant { generation, shards: 4 }));
-            }
-            Mischief::CorruptPayload
-            | Mischief::CorruptCoefficients
-            | Mischief::WrongIndex
-            | Mischief::WrongGeneration
-            | Mischief::BadSignature
-            | Mischief::Garbage
-            | Mischief::Drops => return None,
-        }
-        Some(encode_control(&entries))
+    /// Returns how many data frames it has sent over one connection at most.
+    pub(crate) fn frames_to_one(&self) -> u32 {
+        self.frames_to_one
     }
+}
 
-    fn lie(&mut self, generation: Option<GenerationId>) -> Control {
-        let header = generation.map_or(HeaderHash(self.rng.random()), |known| known.header);
-        match self.rng.random_range(0..4) {
-            0 => Control::IDontWant(vec![header]),
-            1 => Control::Gone(header),
-            2 => Control::Refuse { header, reason: RefuseReason::Busy },
-            _ => {
-                let header = HeaderHash(self.rng.random());
-                let message = MessageId(self.rng.random());
-                let topic = Topic::new(TOPIC).expect("a sound topic");
-                Control::IHave { topic, news: vec![News { header, message }] }
-            }
-        }
-    }
+/// Returns how many shards and fragments were not looked at.
+fn passed_over(stats: &Stats) -> u64 {
+    stats.shards_duplicate
+        + stats.shards_unnecessary
+        + stats.shards_refused
+        + stats.shards_without_header
+        + stats.headers_refused
+}
 
-    fn hear(&mut self, lane: Lane, frame: &CodedFrame) {
-        if lane == Lane::Data
-            && let Ok(DataFrame { piece: Some(piece), .. }) = DataFrame::decode(frame.bytes.clone())
-            && !self.generations.contains(&piece.generation)
-        {
-            self.generations.push_back(piece.generation);
+/// Returns whether a fragment in `after` is another than in `before`.
+fn is_false_fragment(before: &Bytes, after: &Bytes) -> bool {
+    let fragment = |bytes: &Bytes| DataFrame::decode(bytes.clone()).ok()?.fragment;
+    match (fragment(before), fragment(after)) {
+        (Some(before), Some(after)) => {
+            (before.generation, before.index, &before.bytes)
+                != (after.generation, after.index, &after.bytes)
         }
+        (None, _) | (_, None) => false,
     }
 }
 
@@ -185,6 +83,7 @@ impl Protocol for Actor {
     type Frame = CodedFrame;
 
     fn on_connected(&mut self, now: Instant, peer: NodeId, direction: Direction) {
+        self.frames.remove(&peer);
         self.node.on_connected(now, peer, direction);
     }
 
@@ -193,10 +92,17 @@ impl Protocol for Actor {
     }
 
     fn on_frame(&mut self, now: Instant, peer: NodeId, lane: Lane, frame: CodedFrame) {
-        if self.mischief.is_some() {
-            self.hear(lane, &frame);
+        if let Some(rogue) = &mut self.rogue {
+            rogue.hear(lane, &frame.bytes);
         }
+        let is_false = lane == Lane::Data && self.false_fragments.borrow().contains(&frame.bytes);
+        let before = (passed_over(self.node.stats()), self.node.stats().peers_disconnected);
         self.node.on_frame(now, peer, lane, frame);
+        let after = (passed_over(self.node.stats()), self.node.stats().peers_disconnected);
+        let is_connected = self.node.view().peers().any(|view| view.peer == peer);
+        if is_false && is_connected && before == after {
+            self.deceived_by = Some(peer);
+        }
     }
 
     fn publish(&mut self, now: Instant, payload: Bytes) {
@@ -213,16 +119,21 @@ impl Protocol for Actor {
         peer: NodeId,
         lane: Lane,
     ) -> Option<Outgoing<CodedFrame>> {
-        let mut outgoing = match (self.mischief, lane) {
-            (Some(Mischief::Drops), Lane::Data) => return None,
-            _ => self.node.next_frame(now, peer, lane)?,
-        };
-        let bytes = outgoing.frame.bytes.clone();
-        let spoiled = self.mischief.and_then(|mischief| match lane {
-            Lane::Data => self.spoil_data(mischief, &bytes),
-            Lane::Control => self.spoil_control(mischief, &bytes),
-        });
-        if let Some(bytes) = spoiled {
+        let drops = self.rogue.as_ref().is_some_and(|rogue| rogue.mischief == Mischief::Drops);
+        if drops && lane == Lane::Data {
+            return None;
+        }
+        let mut outgoing = self.node.next_frame(now, peer, lane)?;
+        if lane == Lane::Data {
+            let frames = self.frames.entry(peer).or_default();
+            *frames += 1;
+            self.frames_to_one = self.frames_to_one.max(*frames);
+        }
+        let before = outgoing.frame.bytes.clone();
+        if let Some(bytes) = self.rogue.as_mut().and_then(|rogue| rogue.spoil(lane, &before)) {
+            if lane == Lane::Data && is_false_fragment(&before, &bytes) {
+                self.false_fragments.borrow_mut().insert(bytes.clone());
+            }
             outgoing.bytes = bytes.len() as u32;
             outgoing.frame = CodedFrame::new(bytes);
         }
