@@ -20,6 +20,9 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 2] = [Self::Documented, Self::Adaptive];
+
     /// Returns the name used in configuration and in the handshake.
     pub fn name(self) -> &'static str {
         match self {
@@ -334,6 +337,15 @@ pub enum ConfigError {
         /// [`AdaptiveConfig::generation_fragments`].
         generation: u16,
     },
+    /// The longest message does not fit, whatever the shard factor.
+    #[error(
+        "the longest message is {bytes} bytes; in profile adaptive 1 to {max} are possible",
+        max = rlnc::MESSAGE_BYTES_MAX
+    )]
+    AdaptiveMessageBytes {
+        /// What was set.
+        bytes: u64,
+    },
     /// Heartbeat or scale of zero.
     #[error("{0} is zero; it must be more")]
     Zero(&'static str),
@@ -362,10 +374,13 @@ impl Config {
         if !(0.0..=1.0).contains(&self.forward_threshold) {
             return Err(ConfigError::ForwardThreshold(self.forward_threshold));
         }
-        let max = u64::from(self.shard_factor) * u64::from(rlnc::FRAGMENT_BYTES_MAX);
+        let max = self.message_bytes_possible();
         if !(1..=max).contains(&self.message_bytes_max) {
             let (bytes, fragments) = (self.message_bytes_max, self.shard_factor);
-            return Err(ConfigError::MessageBytes { bytes, fragments, max });
+            return Err(match self.profile {
+                Profile::Documented => ConfigError::MessageBytes { bytes, fragments, max },
+                Profile::Adaptive => ConfigError::AdaptiveMessageBytes { bytes },
+            });
         }
         if self.heartbeat.is_zero() {
             return Err(ConfigError::Zero("the heartbeat"));
@@ -375,6 +390,17 @@ impl Config {
             return Err(ConfigError::Zero("the payload scale"));
         }
         Ok(())
+    }
+
+    /// Returns the longest payload in bytes that can be cut: one generation of k fragments in
+    /// profile `documented`, as many generations as there may be in profile `adaptive`.
+    pub fn message_bytes_possible(&self) -> u64 {
+        match self.profile {
+            Profile::Documented => {
+                u64::from(self.shard_factor) * u64::from(rlnc::FRAGMENT_BYTES_MAX)
+            }
+            Profile::Adaptive => rlnc::MESSAGE_BYTES_MAX,
+        }
     }
 
     /// Returns how many shards the publisher of a message makes: ⌈k × multiplier⌉.
@@ -438,6 +464,15 @@ mod tests {
             let error = changed(|config| change(&mut config.adaptive));
             assert!(matches!(error, Some(ConfigError::Fragments { .. })), "{error:?}");
         }
+        let adaptive = |bytes| {
+            changed(|config| {
+                (config.profile, config.shard_factor) = (Profile::Adaptive, 1);
+                config.message_bytes_max = bytes;
+            })
+        };
+        assert_eq!(adaptive(max), None, "the shard factor does not count");
+        let bytes = max + 1;
+        assert_eq!(adaptive(bytes), Some(ConfigError::AdaptiveMessageBytes { bytes }));
         assert!(changed(|config| config.heartbeat = Duration::ZERO).is_some());
         assert!(changed(|config| config.payload_scale = 0).is_some());
     }

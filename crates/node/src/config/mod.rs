@@ -254,11 +254,11 @@ impl Default for Config {
 impl Config {
     /// Returns the settings of the protocol.
     pub fn gossip(&self) -> gossip::Config {
-        let Optimum { mesh, .. } = self.optimum;
-        gossip::Config {
+        let Optimum { mesh, max_message_bytes, .. } = self.optimum;
+        let mut config = gossip::Config {
             cluster: self.cluster_id.clone().into(),
             profile: self.optimum.profile,
-            message_bytes_max: self.optimum.max_message_bytes + self.optimum.max_message_bytes / 5,
+            message_bytes_max: max_message_bytes,
             shard_factor: self.optimum.shard_factor,
             shard_multiplier: self.optimum.shard_multiplier,
             forward_threshold: self.optimum.threshold,
@@ -273,7 +273,12 @@ impl Config {
                 ..gossip::Limits::default()
             },
             ..gossip::Config::default()
-        }
+        };
+        // A fifth more is tolerated where it can be; more than that was not asked for.
+        let tolerated = max_message_bytes + max_message_bytes / 5;
+        config.message_bytes_max =
+            tolerated.min(config.message_bytes_possible()).max(max_message_bytes);
+        config
     }
 }
 

@@ -13,6 +13,9 @@ use super::{
 /// Largest message that can be configured, whatever k: 64 fragments of 16 MiB.
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
 
+/// What `OPTIMUM_PROFILE` may be.
+const PROFILES: &str = "documented or adaptive";
+
 impl Config {
     /// Reads the environment of the process.
     ///
@@ -84,7 +87,12 @@ impl Config {
                 gossip::ConfigError::MessageBytes { .. } => {
                     ("OPTIMUM_MAX_MSG_SIZE", "what OPTIMUM_SHARD_FACTOR fragments can hold")
                 }
-                gossip::ConfigError::Zero(_) => ("OPTIMUM_PROFILE", "documented"),
+                gossip::ConfigError::AdaptiveMessageBytes { .. } => {
+                    ("OPTIMUM_MAX_MSG_SIZE", "1 to 67108864 in profile adaptive")
+                }
+                gossip::ConfigError::Fragments { .. } | gossip::ConfigError::Zero(_) => {
+                    ("OPTIMUM_PROFILE", PROFILES)
+                }
             };
             env.error(variable, error.to_string(), allowed)
         })?;
@@ -207,12 +215,21 @@ fn bind_address(env: &Env<'_>) -> Result<Option<IpAddr>, ConfigError> {
     env.with("BIND_ADDRESS", None, parse, allowed)
 }
 
+fn profile(env: &Env<'_>) -> Result<gossip::Profile, ConfigError> {
+    let default = gossip::Profile::default();
+    let parse = |text: &str| match text.trim() {
+        "" => Ok(default),
+        text => {
+            let mut profiles = gossip::Profile::ALL.into_iter();
+            let named = profiles.find(|profile| profile.name() == text);
+            named.ok_or_else(|| "no such profile".to_owned())
+        }
+    };
+    env.with("OPTIMUM_PROFILE", default, parse, || PROFILES.to_owned())
+}
+
 fn optimum(env: &Env<'_>) -> Result<Optimum, ConfigError> {
     let default = Optimum::default();
-    let profile = |text: &str| match text.trim() {
-        "" | "documented" => Ok(gossip::Profile::Documented),
-        _ => Err("no such profile".to_owned()),
-    };
     let bytes = 1..=MESSAGE_BYTES_MAX;
     Ok(Optimum {
         port: env.port("OPTIMUM_PORT", default.port)?,
@@ -221,7 +238,7 @@ fn optimum(env: &Env<'_>) -> Result<Optimum, ConfigError> {
         shard_factor: env.integer("OPTIMUM_SHARD_FACTOR", 1..=256, default.shard_factor)?,
         shard_multiplier: env.float("OPTIMUM_SHARD_MULT", 1.0..=16.0, default.shard_multiplier)?,
         threshold: env.float("OPTIMUM_THRESHOLD", 0.0..=1.0, default.threshold)?,
-        profile: env.with("OPTIMUM_PROFILE", default.profile, profile, || "documented".into())?,
+        profile: profile(env)?,
         retain_bytes: env.integer("OPTIMUM_RETAIN_BYTES", 0..=u64::MAX, default.retain_bytes)?,
     })
 }

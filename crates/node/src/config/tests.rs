@@ -69,6 +69,24 @@ fn every_variable_has_its_effect() {
 }
 
 #[test]
+fn in_each_profile_64_mib_are_possible_and_not_a_byte_more() {
+    for (name, profile) in
+        [("documented", gossip::Profile::Documented), (" adaptive ", gossip::Profile::Adaptive)]
+    {
+        let with = |bytes| read(&[("OPTIMUM_PROFILE", name), ("OPTIMUM_MAX_MSG_SIZE", bytes)]);
+        let config = with("67108864").expect("64 MiB");
+        assert_eq!(config.optimum.profile, profile);
+        let gossip = config.gossip();
+        assert_eq!((gossip.profile, gossip.message_bytes_max), (profile, 64 << 20));
+        assert_eq!(with("67108865").map_err(|error| error.variable), Err("OPTIMUM_MAX_MSG_SIZE"));
+    }
+    let error = read(&[("OPTIMUM_PROFILE", "adaptive"), ("OPTIMUM_MAX_MSG_SIZE", "67108865")])
+        .expect_err("too much")
+        .to_string();
+    assert!(error.contains("1 to 67108864 in profile adaptive"), "{error}");
+}
+
+#[test]
 fn every_variable_about_the_surroundings_has_its_effect() {
     let announced = format!("/ip4/203.0.113.7/tcp/7070/p2p/{PEER}, /dns4/n/udp/1/quic-v1");
     let config = read(&[
@@ -117,7 +135,7 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
         ("OPTIMUM_SHARD_MULT", "NaN", "from 1 to 16"),
         ("OPTIMUM_THRESHOLD", "1.1", "from 0 to 1"),
         ("OPTIMUM_THRESHOLD", "half", "from 0 to 1"),
-        ("OPTIMUM_PROFILE", "fast", "documented"),
+        ("OPTIMUM_PROFILE", "fast", "documented or adaptive"),
         ("OPTIMUM_RETAIN_BYTES", "1e9", "from 0 to"),
         ("OPTIMUM_TRACE", "JOIN,SING", "NEW_SHARD"),
         ("OPTIMUM_RANDOM_MSG_SIZE", "0", "from 1 to"),

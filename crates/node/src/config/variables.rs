@@ -16,7 +16,7 @@ const OWN: &[(&str, &str, &str)] = &[
     ("OPTIMUM_SHARD_FACTOR", "4", "fragments a message is cut into (k)"),
     ("OPTIMUM_SHARD_MULT", "1.5", "a publisher makes k times this many shards"),
     ("OPTIMUM_THRESHOLD", "0.75", "a relay recodes once it holds more than k times this, 0 to 1"),
-    ("OPTIMUM_PROFILE", "documented", "protocol profile: documented"),
+    ("OPTIMUM_PROFILE", "documented", "documented or adaptive; the same on all nodes of a cluster"),
     ("OPTIMUM_RETAIN_BYTES", "268435456", "bytes of decoded messages kept for repair"),
     ("OPTIMUM_TRACE", "all", "all, none or a comma list of event types sent to readers"),
     ("OPTIMUM_RANDOM_MSG_SIZE", "512", "accepted, without effect; more than 0"),

@@ -173,7 +173,7 @@ mod tests {
         Hello {
             cluster_id: "a".into(),
             mode: "optimum".into(),
-            profile: "documented".into(),
+            profile: gossip::Profile::Documented.name().into(),
             versions: vec![1],
             max_message_bytes: 1 << 20,
             software: "dev".into(),
@@ -229,7 +229,7 @@ mod tests {
         let differ = [
             ("cluster ID", Hello { cluster_id: "b".into(), ..hello() }),
             ("mode", Hello { mode: "gossipsub".into(), ..hello() }),
-            ("profile", Hello { profile: "adaptive".into(), ..hello() }),
+            ("profile", Hello { profile: gossip::Profile::Adaptive.name().into(), ..hello() }),
             ("version", Hello { versions: vec![7], ..hello() }),
         ];
         for (what, theirs) in differ {

@@ -46,7 +46,10 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
+    /// Profile `documented`.
     Optimum,
+    /// The same mode, profile `adaptive`.
+    Adaptive,
     Gossipsub,
 }
 
@@ -54,14 +57,21 @@ impl Mode {
     fn name(self) -> &'static str {
         match self {
             Self::Optimum => "optimum",
+            Self::Adaptive => "adaptive",
             Self::Gossipsub => "gossipsub",
         }
     }
 
     /// A node in this mode that sends no traces.
     fn node(self, command: NodeCommand) -> NodeCommand {
+        let (mode, profile) = match self {
+            Self::Optimum => ("optimum", "documented"),
+            Self::Adaptive => ("optimum", "adaptive"),
+            Self::Gossipsub => ("gossipsub", "documented"),
+        };
         command
-            .with("NODE_MODE", self.name())
+            .with("NODE_MODE", mode)
+            .with("OPTIMUM_PROFILE", profile)
             .with("GOSSIPSUB_PORT", "0")
             .with("OPTIMUM_TRACE", "none")
     }

@@ -1,0 +1,226 @@
+//! Nodes of profile `adaptive`: what arrives, what they say of it, and whom they keep out.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use e2e::{
+    node_process::{NodeCommand, NodeProcess, cluster},
+    payload,
+    reader::Reader,
+};
+
+const TOPIC: &str = "e2e";
+
+/// The longest message there may be.
+const LONGEST: usize = 64 << 20;
+
+fn adaptive(node: NodeCommand) -> NodeCommand {
+    node.with("OPTIMUM_PROFILE", "adaptive")
+}
+
+/// A reader at every node, subscribed, the mesh complete.
+async fn readers(nodes: &[NodeProcess]) -> Vec<Reader> {
+    let mut readers = Vec::new();
+    for node in nodes {
+        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
+    }
+    for reader in &mut readers {
+        // Whoever has three in its mesh looks for no more.
+        reader.until_grafted(3.min(nodes.len() - 1)).await;
+    }
+    readers
+}
+
+/// Returns the sum of a counter's samples on `/metrics`.
+async fn counted(node: &NodeProcess, name: &str) -> u64 {
+    let (_, page) = node.http_text("/metrics").await;
+    let samples = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    let values: Vec<f64> = samples
+        .map(|line| line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number"))
+        .collect();
+    assert!(!values.is_empty(), "{name} is not on the page");
+    values.iter().sum::<f64>() as u64
+}
+
+/// Publishes something small at node 1; what came twice before would come before it.
+async fn assert_nothing_came_twice(readers: &mut [Reader]) {
+    let last = payload(1_000, 50);
+    readers[0].publish(TOPIC, &last).await;
+    for (index, reader) in readers.iter_mut().enumerate() {
+        let got = reader.message().await.message;
+        assert!(got == last, "{} bytes came twice at node {}", got.len(), index + 1);
+    }
+}
+
+#[tokio::test]
+async fn payloads_from_1_kib_to_64_mib_arrive_byte_for_byte_and_once_at_every_subscriber() {
+    let nodes = cluster(4, |node| {
+        adaptive(node)
+            .with("OPTIMUM_MAX_MSG_SIZE", &LONGEST.to_string())
+            // What is handed over is base64 in JSON, a third longer.
+            .with("STREAM_QUEUE_BYTES", &(2 * LONGEST).to_string())
+    })
+    .await;
+    let mut readers = readers(&nodes).await;
+    let sizes = [1 << 10, 16 << 10, (16 << 10) + 1, 100 << 10, 1 << 20, 10 << 20, LONGEST];
+    for (seed, bytes) in sizes.into_iter().enumerate() {
+        let sent = payload(seed as u64, bytes);
+        let begin = Instant::now();
+        readers[seed % 4].publish(TOPIC, &sent).await;
+        for (index, reader) in readers.iter_mut().enumerate() {
+            let got = reader.message().await;
+            assert!(got.message == sent, "{bytes} bytes at node {}", index + 1);
+            assert_eq!(got.topic, TOPIC);
+        }
+        println!("{bytes:>9} bytes: at all 4 nodes after {:?}", begin.elapsed());
+    }
+    assert_nothing_came_twice(&mut readers).await;
+    for node in &nodes {
+        assert_eq!(counted(node, "optimum_node_gossip_peers_disconnected_total").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn messages_from_all_nodes_at_once_are_delivered_once_at_each() {
+    let nodes = cluster(5, adaptive).await;
+    let mut readers = readers(&nodes).await;
+    let begin = Instant::now();
+    let mut publishing = tokio::task::JoinSet::new();
+    let mut sent = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let messages: Vec<Bytes> = (0..20_usize)
+            .map(|index| {
+                let bytes = [8, 1_000, 20_000, 100_000, 700_000][index % 5];
+                payload((at * 20 + index) as u64, bytes)
+            })
+            .collect();
+        sent.extend(messages.clone());
+        let sidecar = node.sidecar;
+        publishing.spawn(async move {
+            let publisher = Reader::open(sidecar).await;
+            for message in messages {
+                publisher.publish(TOPIC, &message).await;
+            }
+            publisher
+        });
+    }
+    sent.sort();
+    let mut receiving = tokio::task::JoinSet::new();
+    for mut reader in readers.drain(..) {
+        receiving.spawn(async move {
+            let got = reader.sorted_payloads(100).await;
+            (reader, got)
+        });
+    }
+    for (reader, got) in receiving.join_all().await {
+        assert!(got == sent, "every message once");
+        readers.push(reader);
+    }
+    println!("100 messages at all 5 nodes after {:?}", begin.elapsed());
+    assert_nothing_came_twice(&mut readers).await;
+}
+
+#[tokio::test]
+async fn two_profiles_side_by_side_do_not_mix() {
+    let documented = NodeCommand::new().with("OPTIMUM_PROFILE", "documented").start().await;
+    let both = |own: &NodeProcess| format!("{},{}", documented.address, own.address);
+    let one = adaptive(NodeCommand::new()).with("BOOTSTRAP_PEERS", &documented.address);
+    let one = one.start().await;
+    let two = adaptive(NodeCommand::new()).with("BOOTSTRAP_PEERS", &both(&one)).start().await;
+    let fourth = NodeCommand::new().with("BOOTSTRAP_PEERS", &both(&one)).start().await;
+
+    one.until_logged(r#"profile does not match: \"adaptive\" here, \"documented\" at the peer"#)
+        .await;
+    two.until_logged("profile does not match").await;
+    fourth
+        .until_logged(r#"profile does not match: \"documented\" here, \"adaptive\" at the peer"#)
+        .await;
+    let nodes = [documented, fourth, one, two];
+    let mut readers = Vec::new();
+    for node in &nodes {
+        node.until_peers(1).await;
+        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
+    }
+    for reader in &mut readers {
+        reader.until_grafted(1).await;
+    }
+    // The first message is everywhere that it can be before the second is published: where it
+    // should not be, it would come before the second.
+    for (pair, bytes) in [(0..2, 200_000), (2..4, 300_000)] {
+        let sent = payload(bytes, bytes as usize);
+        readers[pair.start].publish(TOPIC, &sent).await;
+        for reader in &mut readers[pair.clone()] {
+            assert!(reader.message().await.message == sent, "nodes {pair:?}");
+        }
+    }
+    for (pair, name) in [(0..2, "documented"), (2..4, "adaptive")] {
+        for node in &nodes[pair] {
+            node.until_peers(1).await;
+            assert_eq!(node.http("/api/v1/config").await["profile"], name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_subscribes_later_gets_what_the_others_keep() {
+    let nodes = cluster(4, adaptive).await;
+    let mut readers = readers(&nodes[..3]).await;
+    let mut sent: Vec<Bytes> =
+        [1 << 10, 100 << 10, 1 << 20].map(|bytes| payload(bytes as u64, bytes)).into();
+    for message in &sent {
+        readers[0].publish(TOPIC, message).await;
+    }
+    sent.sort();
+    for reader in &mut readers {
+        assert!(reader.sorted_payloads(sent.len()).await == sent, "everything, once");
+    }
+    let begin = Instant::now();
+    let mut late = Reader::subscribed(nodes[3].sidecar, TOPIC).await;
+    assert!(late.sorted_payloads(sent.len()).await == sent, "everything, once");
+    println!("3 messages {:?} after the subscription", begin.elapsed());
+}
+
+#[tokio::test]
+async fn shards_are_traced_and_counted_under_the_names_of_the_other_profile() {
+    let nodes = cluster(3, adaptive).await;
+    let readers = readers(&nodes).await;
+    let sent = payload(1, 100 << 10);
+    readers[0].publish(TOPIC, &sent).await;
+    let mut readers = readers.into_iter();
+    let mut publisher = readers.next().expect("three of them");
+    let traced = publisher.until_traced(|event| event.publish_message.is_some()).await;
+    let message = traced.publish_message.and_then(|event| event.message_id).expect("an id");
+    for (mut reader, node) in readers.zip(&nodes[1..]) {
+        let traced = reader.until_traced(|event| event.new_shard.is_some()).await;
+        let shard = traced.new_shard.expect("just seen");
+        assert_eq!(shard.message_id.as_ref(), Some(&message));
+        assert!(shard.received_from.is_some_and(|peer| !peer.is_empty()));
+        assert!(shard.coefficients.is_some());
+        let traced = reader.until_traced(|event| event.deliver_message.is_some()).await;
+        let delivered = traced.deliver_message.expect("just seen");
+        assert_eq!(delivered.message_id.as_ref(), Some(&message));
+
+        // 100 KiB are 64 fragments; each is new once, unless a combination brings it.
+        let new = counted(node, "optimum_mump2p_shards_total").await;
+        assert!((1..=64).contains(&new), "{new}");
+        assert_eq!(counted(node, "optimum_node_gossip_shards_innovative_total").await, new);
+        for kind in ["duplicate", "unnecessary", "unhelpful"] {
+            counted(node, &format!("optimum_mump2p_shards_{kind}_total")).await;
+        }
+        assert_eq!(counted(node, "optimum_node_gossip_headers_refused_total").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_the_profile_is_refused_at_the_start_and_another_profile_too() {
+    let too_long = (LONGEST + 1).to_string();
+    let (status, log) =
+        adaptive(NodeCommand::new()).with("OPTIMUM_MAX_MSG_SIZE", &too_long).refuse().await;
+    assert!(!status.success());
+    assert!(log.contains("1 to 67108864 in profile adaptive"), "{log}");
+    let (status, log) = NodeCommand::new().with("OPTIMUM_PROFILE", "fast").refuse().await;
+    assert!(!status.success());
+    for part in ["OPTIMUM_PROFILE", "fast", "documented or adaptive"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+}
