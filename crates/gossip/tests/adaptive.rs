@@ -540,3 +540,24 @@ fn a_message_that_waits_for_room_at_who_holds_it_is_asked_for_when_there_is_some
     }
     assert_eq!(stage.deliveries.len(), 3);
 }
+
+#[test]
+fn what_takes_longer_than_others_keep_it_is_kept_while_it_is_asked_for() {
+    let mut network = Network::new(0, adaptive(), 9);
+    network.set_links(Duration::from_millis(5), 500_000);
+    for name in 0..5 {
+        network.add(name);
+        (0..name).for_each(|other| network.connect(name, other));
+    }
+    let topic = topic("blocks");
+    network.subscribe_all(&topic);
+    network.run_for(SECOND);
+    let mut sent: Vec<Bytes> = (0..60).map(|seed| payload(seed, 300_000)).collect();
+    for (index, message) in (0..).zip(&sent) {
+        network.publish(index % 5, &topic, message.clone());
+    }
+    network.run_until_delivered(sent.len(), 60 * SECOND);
+    network.run_for(5 * SECOND);
+    sent.sort();
+    assert_all_have(&network, &sent);
+}

@@ -70,6 +70,11 @@ impl Exchange {
             .is_some_and(|part| part.told.contains(index) || part.sent.contains(index))
     }
 
+    /// Returns whether the peer has told of anything.
+    pub(crate) fn has_told(&self) -> bool {
+        self.parts.iter().any(|part| !part.told.is_empty())
+    }
+
     /// Returns whether anything of the message was sent to the peer or came from it.
     pub(crate) fn is_begun(&self) -> bool {
         self.parts.iter().any(|part| !part.told.is_empty() || !part.sent.is_empty())

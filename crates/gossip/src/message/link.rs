@@ -86,6 +86,11 @@ impl Link {
         due && !self.done && self.refused.is_none_or(RefuseReason::is_later)
     }
 
+    /// Returns whether the peer has told of a part of the message and not of all of it.
+    pub(crate) fn is_gathering(&self) -> bool {
+        !self.done && self.refused.is_none() && self.exchange.has_told()
+    }
+
     /// Returns whether the peer takes shards of the message at all.
     pub(crate) fn takes(&self) -> bool {
         !self.done && self.refused.is_none()

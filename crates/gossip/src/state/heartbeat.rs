@@ -76,15 +76,18 @@ impl<P: PeerName> State<P> {
     }
 
     /// Lets complete messages go that were kept long enough. The time of one that a peer is still
-    /// being sent does not run, up to a bound: it would be lost to whoever waits for it.
+    /// being sent, or tells of having a part of, does not run, up to a bound: it would be lost to
+    /// whoever waits for it.
     fn retire(&mut self, now: Instant) {
         let leaving_max = LEAVING_FACTOR_MAX * self.config.retain_heartbeats;
         let (mut left, mut retired) = (Vec::new(), Vec::new());
         for message in self.messages.iter_mut().filter(|message| message.is_complete()) {
-            let sent_to =
-                |(&peer, link): (&P, &Link)| link.owes() && !self.windows.is_stalled(peer);
+            let still = |(&peer, link): (&P, &Link)| {
+                let lacks = link.is_gathering() && !message.is_held_by(link);
+                (link.owes() || lacks) && !self.windows.is_stalled(peer)
+            };
             message.is_leaving =
-                message.leaving_heartbeats < leaving_max && message.links.iter().any(sent_to);
+                message.leaving_heartbeats < leaving_max && message.links.iter().any(still);
             if message.is_leaving {
                 message.leaving_heartbeats += 1;
                 continue;
