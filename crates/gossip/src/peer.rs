@@ -42,8 +42,6 @@ pub(crate) struct Peer {
     pub(crate) allowance: Allowance,
     /// The number of the probe on the way to it, and when it left.
     pub(crate) probe: Option<(u32, Instant)>,
-    /// How long the last probe took to come back.
-    pub(crate) probed_rtt: Option<Duration>,
     /// Fragments asked of it and not come.
     pub(crate) asked: usize,
     /// How long it takes to answer, the newest counting a quarter.
@@ -103,7 +101,6 @@ impl Peer {
             epoch_due: true,
             allowance: Allowance::default(),
             probe: None,
-            probed_rtt: None,
             asked: 0,
             answer_time: None,
             shards_sent: 0,

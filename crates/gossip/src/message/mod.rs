@@ -168,6 +168,16 @@ impl<P: PeerName> Message<P> {
         }
     }
 
+    /// Returns the fragments to take more; `None` in profile `documented`.
+    pub(crate) fn holding_mut(&mut self) -> Option<&mut Holding> {
+        match &mut self.phase {
+            Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding) => {
+                Some(holding)
+            }
+            Phase::Open(_) | Phase::Decoding(_) | Phase::Complete(_) => None,
+        }
+    }
+
     /// Returns whether all fragments left to the peer or are known to be there.
     pub(crate) fn is_held_by(&self, link: &Link) -> bool {
         let Some(holding) = self.holding() else { return false };

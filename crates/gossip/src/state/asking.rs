@@ -42,15 +42,8 @@ const PULLS_FACTOR_MAX: u32 = 2;
 const RUMOURS_PER_HEARTBEAT_MAX: u32 = 64;
 
 impl<P: PeerName> State<P> {
-    /// Returns how far away a peer is, where that is known.
-    pub(super) fn distance(&self, peer: P) -> Option<Duration> {
-        let probed = self.peers.get(&peer).and_then(|state| state.probed_rtt);
-        let [a, b] = [probed, self.windows.rtt(peer)];
-        a.into_iter().chain(b).min()
-    }
-
     pub(super) fn is_near(&self, peer: P) -> bool {
-        self.distance(peer).is_some_and(|rtt| rtt <= self.config.adaptive.near_rtt)
+        self.windows.rtt(peer).is_some_and(|rtt| rtt <= self.config.adaptive.near_rtt)
     }
 
     /// The peer says what it holds of a generation.
@@ -149,8 +142,8 @@ impl<P: PeerName> State<P> {
             link.exchange.untell();
         }
         let asked = message.spread.requests.take(|request| request.peer == peer);
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.asked = state.asked.saturating_sub(asked.len());
+        for request in &asked {
+            self.end_request(request);
         }
         self.ask(now, hash);
         self.schedule(hash);
@@ -167,7 +160,7 @@ impl<P: PeerName> State<P> {
 
     fn answer_within(&self, peer: P) -> Duration {
         let asked = self.peers.get(&peer).map_or(0, |state| state.asked as u32);
-        3 * self.distance(peer).unwrap_or(RTT_UNKNOWN) / 2
+        3 * self.windows.rtt(peer).unwrap_or(RTT_UNKNOWN) / 2
             + ANSWER_SPARE
             + ANSWER_SPARE_EACH * asked
     }
@@ -181,12 +174,13 @@ impl<P: PeerName> State<P> {
         let start = self.rng.random_range(0..k);
         for ((peer, generation), fragments) in share_out(holders, start) {
             let deadline = now + self.answer_within(peer);
+            // Telling a peer that does not read ends it, in the middle of what it is asked for.
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
             let Some(message) = self.messages.get_mut(&hash) else { return };
             for index in fragments.iter() {
                 let request = Request { peer, asked_at: now, deadline };
                 message.spread.requests.insert(generation, index, request);
             }
-            let Some(state) = self.peers.get_mut(&peer) else { continue };
             state.asked += usize::from(fragments.len());
             self.stats.pulls_sent += 1;
             let generation = GenerationId { header: hash, index: generation };
@@ -195,11 +189,19 @@ impl<P: PeerName> State<P> {
         }
     }
 
+    /// A request is answered or given up: there is room for another at who was asked.
+    pub(super) fn end_request(&mut self, request: &Request<P>) {
+        if let Some(peer) = self.peers.get_mut(&request.peer) {
+            peer.asked = peer.asked.saturating_sub(1);
+        }
+    }
+
     fn give_up_overdue(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
-        for request in message.spread.requests.take(|request| request.deadline <= now) {
+        let overdue = message.spread.requests.take(|request| request.deadline <= now);
+        for request in overdue {
+            self.end_request(&request);
             if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked = peer.asked.saturating_sub(1);
                 peer.on_no_answer(now.saturating_duration_since(request.asked_at));
             }
         }
@@ -231,8 +233,7 @@ impl<P: PeerName> State<P> {
                 message.spread.ask_at = Some(now + ASK_AGAIN);
                 continue;
             }
-            let probed = state.probed_rtt;
-            let rtt = probed.into_iter().chain(self.windows.rtt(peer)).min();
+            let rtt = self.windows.rtt(peer);
             let is_near = rtt.is_some_and(|rtt| rtt <= config.near_rtt);
             let offers: Vec<Bitmap> = (0..count)
                 .map(|generation| {

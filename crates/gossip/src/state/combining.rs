@@ -50,25 +50,15 @@ impl<P: PeerName> State<P> {
         piece: Piece,
     ) {
         let (hash, generation) = (piece.generation.header, piece.generation.index);
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        if state.refused.contains(now, &hash) {
-            self.stats.shards_refused += 1;
+        if !self.accepts(now, peer, piece.generation, list) {
             return;
         }
-        let Some(message) = self.messages.get_mut(&hash) else {
-            return self.on_stray(now, peer, hash, true);
-        };
-        message.links.entry(peer).or_default().exchanged = true;
+        let Some(message) = self.messages.get_mut(&hash) else { return };
         let Phase::Gathering(holding) = &mut message.phase else {
             self.stats.shards_unnecessary += 1;
             return;
         };
         let bad = |what| Fault::BadShard { header: hash, what };
-        if let Some(list) = list
-            && holding.take_list(generation, list).is_err()
-        {
-            return self.disconnect(peer, bad("its list is not what the publisher committed to"));
-        }
         let Some(start) = piece.start.filter(|start| start.publisher_index.is_none()) else {
             return self.disconnect(peer, bad("a combination comes whole and has no number"));
         };

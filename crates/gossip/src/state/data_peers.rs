@@ -41,15 +41,14 @@ impl<P: PeerName> State<P> {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         if let Some((_, sent_at)) = state.probe.take_if(|(sent, _)| *sent == number) {
             let time = now.saturating_duration_since(sent_at);
-            state.probed_rtt = Some(time);
             self.windows.on_probed(peer, time);
         }
     }
 
     /// Probes again who has not answered.
     pub(super) fn probe_unknown(&mut self, now: Instant) {
-        let unknown = self.peers.iter().filter(|(_, state)| state.probed_rtt.is_none());
-        for peer in unknown.map(|(&peer, _)| peer).collect::<Vec<_>>() {
+        let unknown = self.peers.keys().filter(|&&peer| !self.windows.is_probed(peer));
+        for peer in unknown.copied().collect::<Vec<_>>() {
             self.probe(now, peer);
         }
     }
@@ -64,7 +63,7 @@ impl<P: PeerName> State<P> {
             .peers
             .iter()
             .filter(|(_, state)| state.topics.contains(topic) && !state.record.is_graylisted())
-            .map(|(&peer, _)| (peer, self.distance(peer)))
+            .map(|(&peer, _)| (peer, self.windows.rtt(peer)))
             .collect();
         let changes = ours.data.maintain(now, &candidates, &self.config.adaptive, &mut self.rng);
         for change in changes {

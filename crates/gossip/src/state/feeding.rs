@@ -48,7 +48,7 @@ impl<P: PeerName> State<P> {
             return self.has_left(hash);
         }
         let mut nearest: Vec<(Option<Duration>, P)> =
-            targets.into_iter().map(|peer| (self.distance(peer), peer)).collect();
+            targets.into_iter().map(|peer| (self.windows.rtt(peer), peer)).collect();
         nearest.sort_by_key(|&(rtt, peer)| (rtt.unwrap_or(Duration::MAX), peer));
         nearest.truncate(self.config.adaptive.first_peers);
         for (_, peer) in nearest {
@@ -58,8 +58,8 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    /// Every fragment of our own message has left once: now it may be asked for, and whether
-    /// others hold it will be looked at.
+    /// As many fragments of our own message have left as it has: whether others hold them will be
+    /// looked at.
     pub(super) fn all_sent_once(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get(&hash) else { return };
         let Some(holding) = message.holding() else { return };
@@ -76,7 +76,7 @@ impl<P: PeerName> State<P> {
 
     fn look_after(&self, hash: HeaderHash) -> Duration {
         let Some(message) = self.messages.get(&hash) else { return LOOK_AFTER_MIN };
-        let rtts = message.links.keys().filter_map(|&peer| self.distance(peer));
+        let rtts = message.links.keys().filter_map(|&peer| self.windows.rtt(peer));
         LOOK_AFTER_MIN.max(2 * rtts.max().unwrap_or_default())
     }
 

@@ -7,7 +7,7 @@ use rlnc::Absorbed;
 
 use super::State;
 use crate::{
-    CommittedList, Fault, HeaderHash, Job, PeerName, ShardTrace, Trace,
+    CommittedList, Fault, GenerationId, HeaderHash, Job, PeerName, ShardTrace, Trace,
     holding::{Holding, Taken},
     jobs::Purpose,
     message::{Message, Phase},
@@ -23,28 +23,13 @@ impl<P: PeerName> State<P> {
         fragment: Fragment,
     ) {
         let hash = fragment.generation.header;
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        if state.refused.contains(now, &hash) {
-            self.stats.shards_refused += 1;
+        if !self.accepts(now, peer, fragment.generation, list) {
             return;
         }
-        let Some(message) = self.messages.get_mut(&hash) else {
-            return self.on_stray(now, peer, hash, true);
-        };
-        // The header may have come from another peer: who said that it holds fragments has it.
-        message.links.entry(peer).or_default().exchanged = true;
         let (generation, index) = (fragment.generation.index, fragment.index);
-        let (Phase::Gathering(holding) | Phase::Checking(holding) | Phase::Kept(holding)) =
-            &mut message.phase
-        else {
+        let Some(holding) = self.messages.get_mut(&hash).and_then(Message::holding_mut) else {
             return;
         };
-        if let Some(list) = list
-            && holding.take_list(generation, list).is_err()
-        {
-            let what = "its list is not what the publisher committed to";
-            return self.disconnect(peer, Fault::BadShard { header: hash, what });
-        }
         match holding.take(generation, index, fragment.bytes) {
             Taken::New => self.on_new_fragment(now, peer, hash, (generation, index), fragment.hops),
             Taken::Held => self.on_held_fragment(now, peer, hash, (generation, index)),
@@ -53,6 +38,36 @@ impl<P: PeerName> State<P> {
                 self.disconnect(peer, Fault::BadShard { header: hash, what });
             }
         }
+    }
+
+    /// Returns whether something of a generation may be looked at: its message is here, and the
+    /// list that came with it, if one did, is the publisher's.
+    pub(super) fn accepts(
+        &mut self,
+        now: Instant,
+        peer: P,
+        generation: GenerationId,
+        list: Option<CommittedList>,
+    ) -> bool {
+        let GenerationId { header: hash, index } = generation;
+        let Some(state) = self.peers.get_mut(&peer) else { return false };
+        if state.refused.contains(now, &hash) {
+            self.stats.shards_refused += 1;
+            return false;
+        }
+        let Some(message) = self.messages.get_mut(&hash) else {
+            self.on_stray(now, peer, hash, true);
+            return false;
+        };
+        // The header may have come from another peer: who said that it holds fragments has it.
+        message.links.entry(peer).or_default().exchanged = true;
+        let Some(holding) = message.holding_mut() else { return false };
+        let is_false = list.is_some_and(|list| holding.take_list(index, list).is_err());
+        if is_false {
+            let what = "its list is not what the publisher committed to";
+            self.disconnect(peer, Fault::BadShard { header: hash, what });
+        }
+        !is_false
     }
 
     fn on_new_fragment(
@@ -110,16 +125,14 @@ impl<P: PeerName> State<P> {
         let request = message.spread.requests.remove(generation, index);
         let claimed = message.signed.header.message;
         let k = message.shape.fragments();
-        if let Some(request) = request
-            && let Some(asked) = self.peers.get_mut(&request.peer)
-        {
-            asked.asked = asked.asked.saturating_sub(1);
-            if request.peer == peer {
-                asked.on_answer(now.saturating_duration_since(request.asked_at));
-            }
+        if let Some(request) = &request {
+            self.end_request(request);
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.on_shard(absorbed);
+            if let Some(request) = request.filter(|request| request.peer == peer) {
+                state.on_answer(now.saturating_duration_since(request.asked_at));
+            }
         }
         if !self.outbox.is_tracing() {
             return;
@@ -203,10 +216,8 @@ impl<P: PeerName> State<P> {
     pub(super) fn on_fragments_verified(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let asked = message.spread.requests.take(|_| true);
-        for request in asked {
-            if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked = peer.asked.saturating_sub(1);
-            }
+        for request in &asked {
+            self.end_request(request);
         }
         let Some(message) = self.messages.get(&hash) else { return };
         if message.holding().is_some_and(Holding::is_whole) {
@@ -221,11 +232,7 @@ impl<P: PeerName> State<P> {
 
     /// Nothing more is wanted of a message: what was asked for makes room at who was asked.
     pub(super) fn stop_asking(&mut self, message: &Message<P>) {
-        for request in message.spread.requests.iter() {
-            if let Some(peer) = self.peers.get_mut(&request.peer) {
-                peer.asked = peer.asked.saturating_sub(1);
-            }
-        }
+        message.spread.requests.iter().for_each(|request| self.end_request(request));
         if let Some(wake) = message.spread.wake {
             self.agenda.remove(&(wake, message.hash));
         }

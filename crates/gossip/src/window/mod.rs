@@ -270,7 +270,12 @@ impl<P: PeerName> Windows<P> {
 
     /// Our data stream to the peer opens anew: what was in flight counts as never sent.
     pub(crate) fn reset(&mut self, now: Instant, peer: P) {
+        // It is as far away as it was.
+        let probed = self.flows.get(&peer).and_then(|flow| flow.probed);
         self.connect(now, peer);
+        if let Some(time) = probed {
+            self.on_probed(peer, time);
+        }
     }
 
     /// The peer is gone; what was in flight counts as never sent.
@@ -474,9 +479,14 @@ impl<P: PeerName> Windows<P> {
         flows.flatten().chain(drained).chain(paced).min()
     }
 
-    /// Returns the smallest round-trip time of the last ten seconds.
+    /// Returns the smallest round-trip time of the last ten seconds and of the probe.
     pub(crate) fn rtt(&self, peer: P) -> Option<Duration> {
         self.flows.get(&peer)?.smallest_round_trip()
+    }
+
+    /// Returns whether a probe of the peer came back since our stream to it opened.
+    pub(crate) fn is_probed(&self, peer: P) -> bool {
+        self.flows.get(&peer).is_some_and(|flow| flow.probed.is_some())
     }
 
     /// A probe of the peer came back after `time`.
