@@ -7,6 +7,7 @@
 //! Σ goodput × round-trip time, given in the order of asking; or, paced, as much as arrives.
 
 mod estimate;
+mod flow;
 mod pace;
 mod receipts;
 
@@ -21,7 +22,8 @@ use std::{
 use thiserror::Error;
 
 use self::{
-    estimate::{Goodput, Mark, RoundTrip},
+    estimate::Goodput,
+    flow::{Flow, GAIN, GAIN_START, RECORD_BYTES, Record, Turn},
     pace::Pace,
 };
 use crate::{
@@ -40,24 +42,9 @@ const FLOOR_BYTES: u64 = 2 * FRAME_BYTES;
 /// The same where the node is paced, so that windows need not protect its uplink.
 const FLOOR_PACED_BYTES: u64 = 4 * FRAME_BYTES;
 
-/// The largest window; 1 Gbit/s at 130 ms.
-const CEILING_BYTES: u64 = 16 << 20;
-
-/// What a window has beyond goodput × round-trip time, so that growth of either is found.
-const GAIN: f64 = 1.25;
-
-/// The same at the start.
-const GAIN_START: f64 = 2.0;
-
 /// What the node may have on the way beyond Σ goodput × round-trip time. Measured at 50 Mbit/s with
 /// 16 peers: 4 frames fill the uplink at a p99 of 28 ms, each frame less takes 2.6 ms away.
 const NODE_SPARE_BYTES: u64 = 2 * FRAME_BYTES;
-
-/// Frames closer together than this share one record, which bounds the records of a window.
-const RECORD_BYTES: u64 = 1 << 10;
-
-/// Without an acknowledgement for this long, or four round trips, a peer counts as stalled.
-const STALL_MIN: Duration = Duration::from_millis(200);
 
 /// A peer that was told of room and did not use it for this long loses its turn.
 const OFFER_TTL: Duration = Duration::from_millis(20);
@@ -120,46 +107,6 @@ pub(crate) struct Windows<P> {
     now: Option<Instant>,
 }
 
-/// What is on the way to one peer.
-#[derive(Debug)]
-struct Flow {
-    epoch: u32,
-    sent: u64,
-    acknowledged: u64,
-    records: VecDeque<Record>,
-    round_trip: RoundTrip,
-    /// What a probe said of it.
-    probed: Option<Duration>,
-    goodput: Goodput,
-    /// When it was last refused room: it had more to send.
-    refused_at: Option<Instant>,
-    /// When an acknowledgement last brought something, or the first frame left.
-    progress_at: Instant,
-    stalled: bool,
-    turn: Turn,
-    /// Whether it goes before others that wait.
-    hurried: bool,
-}
-
-/// Whether a peer is in line for room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    None,
-    Waiting,
-    /// Room for one frame is kept for it since then.
-    Offered(Instant),
-}
-
-/// A frame in flight, or several small ones.
-#[derive(Debug)]
-struct Record {
-    end: u64,
-    bytes: u64,
-    sent_at: Instant,
-    mark: Mark,
-    node_mark: Mark,
-}
-
 /// The moments in which the node's queue on the wire is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drain {
@@ -181,66 +128,6 @@ struct Load {
     /// Σ goodput.
     rate: f64,
     round_trip_max: Duration,
-}
-
-impl Flow {
-    fn new(now: Instant, epoch: u32) -> Self {
-        Self {
-            epoch,
-            sent: 0,
-            acknowledged: 0,
-            records: VecDeque::new(),
-            round_trip: RoundTrip::new(now),
-            probed: None,
-            goodput: Goodput::new(now),
-            refused_at: None,
-            progress_at: now,
-            stalled: false,
-            turn: Turn::None,
-            hurried: false,
-        }
-    }
-
-    fn in_flight(&self) -> u64 {
-        self.sent - self.acknowledged
-    }
-
-    /// Returns goodput × smallest round-trip time, and that time, once both are known.
-    fn path(&self) -> Option<(f64, Duration)> {
-        let round_trip = self.smallest_round_trip()?;
-        Some((self.goodput.best()? * round_trip.as_secs_f64(), round_trip))
-    }
-
-    fn smallest_round_trip(&self) -> Option<Duration> {
-        self.round_trip.smallest().into_iter().chain(self.probed).min()
-    }
-
-    fn window(&self, floor: u64) -> u64 {
-        let Some((path_bytes, _)) = self.path() else { return floor };
-        let gain = if self.goodput.is_starting() { GAIN_START } else { GAIN };
-        let bytes = (path_bytes * gain).min(CEILING_BYTES as f64) as u64;
-        // Rounded up: rounded down, two frames would stay two frames for ever.
-        bytes.next_multiple_of(FRAME_BYTES).clamp(floor, CEILING_BYTES)
-    }
-
-    fn has_room(&self, floor: u64) -> bool {
-        !self.stalled && self.in_flight() < self.window(floor)
-    }
-
-    fn stall_at(&self) -> Option<Instant> {
-        let round_trip = self.round_trip.latest().or(self.probed).unwrap_or_default();
-        (self.in_flight() > 0 && !self.stalled)
-            .then(|| self.progress_at + STALL_MIN.max(4 * round_trip))
-    }
-
-    /// Drops the records up to `acknowledged` and returns the newest.
-    fn take_records(&mut self) -> Option<Record> {
-        let mut newest = None;
-        while self.records.front().is_some_and(|record| record.end <= self.acknowledged) {
-            newest = self.records.pop_front();
-        }
-        newest
-    }
 }
 
 impl<P: PeerName> Windows<P> {

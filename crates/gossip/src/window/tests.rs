@@ -1,6 +1,6 @@
 //! Rules one by one, then a sender with many peers behind one uplink, in virtual time.
 
-use super::*;
+use super::{flow::STALL_MIN, *};
 
 const FRAME: u64 = FRAME_BYTES;
 
