@@ -109,3 +109,64 @@ impl Pace {
         self.empty_at = Some(begin + Duration::from_secs_f64(bytes as f64 / speed));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 50 Mbit/s.
+    const RATE: f64 = 6_250_000.0;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// Sends all that has room until `end`; returns how many bytes.
+    fn send(pace: &mut Pace, begin: Instant, time: Duration, rate: Option<f64>) -> u64 {
+        let (mut now, mut bytes) = (begin, 0);
+        loop {
+            now = pace.room_at(now, rate, 0);
+            if now >= begin + time {
+                return bytes;
+            }
+            pace.on_sent(now, FRAME_BYTES, rate, false);
+            bytes += FRAME_BYTES;
+        }
+    }
+
+    #[test]
+    fn before_a_rate_is_known_a_few_frames_leave_and_as_many_again_later() {
+        let (now, mut pace) = (start(), Pace::default());
+        assert_eq!(send(&mut pace, now, FIRST_AGAIN, None), FIRST_BYTES);
+        assert_eq!(send(&mut pace, now + FIRST_AGAIN, FIRST_AGAIN, None), FIRST_BYTES);
+    }
+
+    #[test]
+    fn a_second_brings_a_little_more_than_the_rate_and_less_while_answers_are_late() {
+        let second = Duration::from_secs(1);
+        let (now, mut pace) = (start(), Pace::default());
+        let bytes = send(&mut pace, now, second, Some(RATE)) as f64;
+        assert!((bytes / (RATE * GAIN_UP) - 1.0).abs() < 0.03, "{bytes}");
+        let mut late = Pace::default();
+        let mut bytes = 0;
+        for step in 0..40 {
+            let at = now + second * step / 40;
+            late.on_delay(at, Duration::from_millis(200));
+            bytes += send(&mut late, at, second / 40, Some(RATE));
+        }
+        assert!((bytes as f64 / (RATE * GAIN_DOWN) - 1.0).abs() < 0.05, "{bytes}");
+    }
+
+    #[test]
+    fn one_answer_in_time_is_enough_and_what_is_promised_counts() {
+        let (now, mut pace) = (start(), Pace::default());
+        pace.on_delay(now, Duration::from_millis(200));
+        pace.on_delay(now, Duration::from_millis(1));
+        assert!(pace.speed(now, RATE, false) > RATE);
+        pace.on_delay(now + DELAYS_KEPT * 2, Duration::from_millis(200));
+        assert!(pace.speed(now + DELAYS_KEPT * 2, RATE, false) < RATE);
+        assert_eq!(pace.room_at(now, Some(RATE), 0), now);
+        assert!(pace.room_at(now, Some(RATE), 2 * QUEUE_BYTES) > now);
+    }
+}

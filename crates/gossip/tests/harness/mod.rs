@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "every test file uses another part of the harness")]
 #![allow(missing_docs, unreachable_pub, reason = "a part of test binaries, not a library")]
 
+pub mod cut;
 pub mod network;
 pub mod puppet;
 
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use gossip::{Config, Keys, PublisherId, State, Topic};
+use gossip::{Config, Keys, Profile, PublisherId, State, Topic};
 use sha2::{Digest, Sha256};
 
 /// Signs by a keyed hash: whoever knows the name can sign for it, which is what hostile tests want.
@@ -48,6 +49,11 @@ impl Keys for TestKeys {
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
 pub fn start() -> Instant {
     Instant::now()
+}
+
+/// Settings of profile `adaptive`, for messages of any length.
+pub fn adaptive() -> Config {
+    Config { profile: Profile::Adaptive, message_bytes_max: 64 << 20, ..Config::default() }
 }
 
 /// A state named `name`, its first sequence number as given.
