@@ -4,6 +4,7 @@
 //! handle is dropped; what it printed is shown when a test fails.
 #![forbid(unsafe_code)]
 
+pub mod audience;
 pub mod mump2p_process;
 pub mod node_process;
 pub mod program_process;

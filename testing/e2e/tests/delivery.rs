@@ -4,88 +4,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use e2e::{
-    node_process::{NodeCommand, NodeProcess, cluster},
+    audience::{TOPIC, assert_all_get, assert_all_get_from_all, readers},
+    node_process::{NodeCommand, cluster},
     payload,
     reader::Reader,
 };
-
-const TOPIC: &str = "e2e";
-
-/// A reader at every node, subscribed, the mesh complete.
-async fn readers(nodes: &[NodeProcess]) -> Vec<Reader> {
-    let mut readers = Vec::new();
-    for node in nodes {
-        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
-    }
-    for reader in &mut readers {
-        reader.until_grafted(nodes.len() - 1).await;
-    }
-    readers
-}
 
 #[tokio::test]
 async fn payloads_from_1_byte_to_10_mib_arrive_byte_for_byte_at_every_subscriber() {
     let nodes = cluster(4, |node| node.with("OPTIMUM_MAX_MSG_SIZE", "10485760")).await;
     let mut readers = readers(&nodes).await;
     for (seed, bytes) in [1, 1 << 10, 100_000, 1 << 20, 10 << 20].into_iter().enumerate() {
-        let sent = payload(seed as u64, bytes);
-        let begin = Instant::now();
-        readers[seed % 4].publish(TOPIC, &sent).await;
-        for (index, reader) in readers.iter_mut().enumerate() {
-            let got = reader.message().await;
-            assert!(got.message == sent, "{bytes} bytes at node {}", index + 1);
-            assert_eq!(got.topic, TOPIC);
-        }
-        println!("{bytes:>9} bytes: at all 4 nodes after {:?}", begin.elapsed());
+        assert_all_get(&mut readers, seed as u64, seed % 4, bytes).await;
     }
 }
 
 #[tokio::test]
 async fn two_hundred_messages_from_all_nodes_at_once_are_delivered_once_at_each() {
     let nodes = cluster(4, |node| node).await;
-    let mut readers = readers(&nodes).await;
-    let begin = Instant::now();
-    let mut publishing = tokio::task::JoinSet::new();
-    let mut sent = Vec::new();
-    for (at, node) in nodes.iter().enumerate() {
-        let messages: Vec<Bytes> = (0..50_usize)
-            .map(|index| {
-                let bytes = [8, 1_000, 20_000, 100_000, 700_000][index % 5];
-                payload((at * 50 + index) as u64, bytes)
-            })
-            .collect();
-        sent.extend(messages.clone());
-        let sidecar = node.sidecar;
-        publishing.spawn(async move {
-            let publisher = Reader::open(sidecar).await;
-            for message in messages {
-                publisher.publish(TOPIC, &message).await;
-            }
-            publisher
-        });
-    }
-    sent.sort();
-    let mut receiving = tokio::task::JoinSet::new();
-    for mut reader in readers.drain(..) {
-        receiving.spawn(async move {
-            let got = reader.sorted_payloads(200).await;
-            (reader, got)
-        });
-    }
-    let mut quiet = Vec::new();
-    for (reader, got) in receiving.join_all().await {
-        assert!(got == sent, "every message once");
-        quiet.push(reader);
-    }
-    let bytes: usize = sent.iter().map(Bytes::len).sum();
-    println!("200 messages, {bytes} bytes, at all 4 nodes after {:?}", begin.elapsed());
-
-    // A message more, so that a second delivery of an earlier one would come before it.
-    let last = payload(1_000, 50);
-    quiet[0].publish(TOPIC, &last).await;
-    for reader in &mut quiet {
-        assert!(reader.message().await.message == last, "nothing came twice");
-    }
+    let readers = readers(&nodes).await;
+    assert_all_get_from_all(&nodes, readers, 50).await;
 }
 
 #[tokio::test]

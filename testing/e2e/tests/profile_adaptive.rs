@@ -4,31 +4,19 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use e2e::{
+    audience::{
+        TOPIC, assert_all_get, assert_all_get_from_all, assert_nothing_came_twice, readers,
+    },
     node_process::{NodeCommand, NodeProcess, cluster},
     payload,
     reader::Reader,
 };
-
-const TOPIC: &str = "e2e";
 
 /// The longest message there may be.
 const LONGEST: usize = 64 << 20;
 
 fn adaptive(node: NodeCommand) -> NodeCommand {
     node.with("OPTIMUM_PROFILE", "adaptive")
-}
-
-/// A reader at every node, subscribed, the mesh complete.
-async fn readers(nodes: &[NodeProcess]) -> Vec<Reader> {
-    let mut readers = Vec::new();
-    for node in nodes {
-        readers.push(Reader::subscribed(node.sidecar, TOPIC).await);
-    }
-    for reader in &mut readers {
-        // Whoever has three in its mesh looks for no more.
-        reader.until_grafted(3.min(nodes.len() - 1)).await;
-    }
-    readers
 }
 
 /// Returns the sum of a counter's samples on `/metrics`.
@@ -40,16 +28,6 @@ async fn counted(node: &NodeProcess, name: &str) -> u64 {
         .collect();
     assert!(!values.is_empty(), "{name} is not on the page");
     values.iter().sum::<f64>() as u64
-}
-
-/// Publishes something small at node 1; what came twice before would come before it.
-async fn assert_nothing_came_twice(readers: &mut [Reader]) {
-    let last = payload(1_000, 50);
-    readers[0].publish(TOPIC, &last).await;
-    for (index, reader) in readers.iter_mut().enumerate() {
-        let got = reader.message().await.message;
-        assert!(got == last, "{} bytes came twice at node {}", got.len(), index + 1);
-    }
 }
 
 #[tokio::test]
@@ -64,15 +42,7 @@ async fn payloads_from_1_kib_to_64_mib_arrive_byte_for_byte_and_once_at_every_su
     let mut readers = readers(&nodes).await;
     let sizes = [1 << 10, 16 << 10, (16 << 10) + 1, 100 << 10, 1 << 20, 10 << 20, LONGEST];
     for (seed, bytes) in sizes.into_iter().enumerate() {
-        let sent = payload(seed as u64, bytes);
-        let begin = Instant::now();
-        readers[seed % 4].publish(TOPIC, &sent).await;
-        for (index, reader) in readers.iter_mut().enumerate() {
-            let got = reader.message().await;
-            assert!(got.message == sent, "{bytes} bytes at node {}", index + 1);
-            assert_eq!(got.topic, TOPIC);
-        }
-        println!("{bytes:>9} bytes: at all 4 nodes after {:?}", begin.elapsed());
+        assert_all_get(&mut readers, seed as u64, seed % 4, bytes).await;
     }
     assert_nothing_came_twice(&mut readers).await;
     for node in &nodes {
@@ -83,41 +53,8 @@ async fn payloads_from_1_kib_to_64_mib_arrive_byte_for_byte_and_once_at_every_su
 #[tokio::test]
 async fn messages_from_all_nodes_at_once_are_delivered_once_at_each() {
     let nodes = cluster(5, adaptive).await;
-    let mut readers = readers(&nodes).await;
-    let begin = Instant::now();
-    let mut publishing = tokio::task::JoinSet::new();
-    let mut sent = Vec::new();
-    for (at, node) in nodes.iter().enumerate() {
-        let messages: Vec<Bytes> = (0..20_usize)
-            .map(|index| {
-                let bytes = [8, 1_000, 20_000, 100_000, 700_000][index % 5];
-                payload((at * 20 + index) as u64, bytes)
-            })
-            .collect();
-        sent.extend(messages.clone());
-        let sidecar = node.sidecar;
-        publishing.spawn(async move {
-            let publisher = Reader::open(sidecar).await;
-            for message in messages {
-                publisher.publish(TOPIC, &message).await;
-            }
-            publisher
-        });
-    }
-    sent.sort();
-    let mut receiving = tokio::task::JoinSet::new();
-    for mut reader in readers.drain(..) {
-        receiving.spawn(async move {
-            let got = reader.sorted_payloads(100).await;
-            (reader, got)
-        });
-    }
-    for (reader, got) in receiving.join_all().await {
-        assert!(got == sent, "every message once");
-        readers.push(reader);
-    }
-    println!("100 messages at all 5 nodes after {:?}", begin.elapsed());
-    assert_nothing_came_twice(&mut readers).await;
+    let readers = readers(&nodes).await;
+    assert_all_get_from_all(&nodes, readers, 20).await;
 }
 
 #[tokio::test]
