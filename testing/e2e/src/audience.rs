@@ -1,7 +1,5 @@
 //! A reader at every node of a cluster, and what all of them must get.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
@@ -30,14 +28,12 @@ pub async fn readers(nodes: &[NodeProcess]) -> Vec<Reader> {
 /// If a reader gets anything else next.
 pub async fn assert_all_get(readers: &mut [Reader], seed: u64, at: usize, bytes: usize) {
     let sent = payload(seed, bytes);
-    let begin = Instant::now();
     readers[at].publish(TOPIC, &sent).await;
     for (index, reader) in readers.iter_mut().enumerate() {
         let got = reader.message().await;
         assert!(got.message == sent, "{bytes} bytes at node {}", index + 1);
         assert_eq!(got.topic, TOPIC);
     }
-    println!("{bytes:>9} bytes: at all {} nodes after {:?}", readers.len(), begin.elapsed());
 }
 
 /// Publishes `each` messages of mixed sizes at every node, all nodes at once, and one more at the
@@ -47,7 +43,6 @@ pub async fn assert_all_get(readers: &mut [Reader], seed: u64, at: usize, bytes:
 ///
 /// If a reader does not get each of them once.
 pub async fn assert_all_get_from_all(nodes: &[NodeProcess], readers: Vec<Reader>, each: usize) {
-    let begin = Instant::now();
     let mut publishing = JoinSet::new();
     let mut sent = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
@@ -81,7 +76,6 @@ pub async fn assert_all_get_from_all(nodes: &[NodeProcess], readers: Vec<Reader>
         assert!(got == sent, "every message once");
         quiet.push(reader);
     }
-    println!("{} messages at all {} nodes after {:?}", sent.len(), nodes.len(), begin.elapsed());
     assert_nothing_came_twice(&mut quiet).await;
 }
 
