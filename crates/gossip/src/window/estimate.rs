@@ -11,13 +11,15 @@ struct Recent {
     span: Duration,
     steps: VecDeque<(Duration, f64)>,
     better: fn(f64, f64) -> f64,
+    /// Of all steps.
+    best: Option<f64>,
 }
 
 impl Recent {
     const STEPS: u32 = 8;
 
     fn new(span: Duration, better: fn(f64, f64) -> f64) -> Self {
-        Self { span, steps: VecDeque::new(), better }
+        Self { span, steps: VecDeque::new(), better, best: None }
     }
 
     fn push(&mut self, at: Duration, value: f64) {
@@ -30,10 +32,11 @@ impl Recent {
             }
             _ => self.steps.push_back((at, value)),
         }
+        self.best = self.steps.iter().map(|&(_, value)| value).reduce(self.better);
     }
 
     fn best(&self) -> Option<f64> {
-        self.steps.iter().map(|&(_, value)| value).reduce(self.better)
+        self.best
     }
 }
 

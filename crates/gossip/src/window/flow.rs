@@ -8,6 +8,7 @@ use std::{
 use super::{
     FRAME_BYTES,
     estimate::{Goodput, Mark, RoundTrip},
+    index::Indexed,
 };
 
 /// The largest window; 1 Gbit/s at 130 ms.
@@ -44,6 +45,7 @@ pub(super) struct Flow {
     pub(super) turn: Turn,
     /// Whether it goes before others that wait.
     pub(super) hurried: bool,
+    pub(super) indexed: Indexed,
 }
 
 /// Whether a peer is in line for room.
@@ -80,6 +82,7 @@ impl Flow {
             stalled: false,
             turn: Turn::None,
             hurried: false,
+            indexed: Indexed::default(),
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod estimate;
 mod flow;
+mod index;
 mod pace;
 mod receipts;
 
@@ -24,6 +25,7 @@ use thiserror::Error;
 use self::{
     estimate::Goodput,
     flow::{Flow, GAIN, GAIN_START, RECORD_BYTES, Record, Turn},
+    index::Index,
     pace::Pace,
 };
 use crate::{
@@ -94,6 +96,7 @@ pub(crate) struct AcknowledgementError {
 pub(crate) struct Windows<P> {
     config: WindowConfig,
     flows: BTreeMap<P, Flow>,
+    index: Index<P>,
     /// Peers that were refused room, first come first. May name one that is gone or served.
     waiting: VecDeque<P>,
     epoch: u32,
@@ -135,6 +138,7 @@ impl<P: PeerName> Windows<P> {
         Self {
             config,
             flows: BTreeMap::new(),
+            index: Index::new(),
             waiting: VecDeque::new(),
             epoch: 0,
             goodput: None,
@@ -152,7 +156,9 @@ impl<P: PeerName> Windows<P> {
         self.waiting.retain(|&waiting| waiting != peer);
         self.epoch = self.epoch.wrapping_add(1);
         self.drain_after = DRAIN_FIRST;
-        self.flows.insert(peer, Flow::new(now, self.epoch));
+        if let Some(before) = self.flows.insert(peer, Flow::new(now, self.epoch)) {
+            self.index.remove(peer, &before);
+        }
     }
 
     /// Our data stream to the peer opens anew: what was in flight counts as never sent.
@@ -167,7 +173,9 @@ impl<P: PeerName> Windows<P> {
 
     /// The peer is gone; what was in flight counts as never sent.
     pub(crate) fn disconnect(&mut self, peer: P) {
-        self.flows.remove(&peer);
+        if let Some(flow) = self.flows.remove(&peer) {
+            self.index.remove(peer, &flow);
+        }
         self.waiting.retain(|&waiting| waiting != peer);
     }
 
@@ -193,6 +201,7 @@ impl<P: PeerName> Windows<P> {
             flow.refused_at = Some(now);
             if flow.turn != Turn::Waiting {
                 flow.turn = Turn::Waiting;
+                self.index.update(peer, flow);
                 self.wait(peer);
             }
         }
@@ -234,6 +243,7 @@ impl<P: PeerName> Windows<P> {
         let peer = self.waiting.remove(place)?;
         if let Some(flow) = self.flows.get_mut(&peer) {
             flow.turn = Turn::Offered(now);
+            self.index.update(peer, flow);
         }
         Some(peer)
     }
@@ -244,13 +254,14 @@ impl<P: PeerName> Windows<P> {
             && matches!(flow.turn, Turn::Offered(_))
         {
             flow.turn = Turn::None;
+            self.index.update(peer, flow);
         }
     }
 
     /// A data frame of `bytes` bytes leaves.
     pub(crate) fn on_sent(&mut self, now: Instant, peer: P, bytes: u64) {
         self.now = Some(now);
-        let idle = self.flows.values().all(|flow| flow.in_flight() == 0);
+        let idle = self.index.is_idle();
         let node_mark = self.goodput.get_or_insert_with(|| Goodput::new(now)).mark(now, idle);
         let Some(flow) = self.flows.get_mut(&peer) else { return };
         if flow.in_flight() == 0 {
@@ -276,6 +287,7 @@ impl<P: PeerName> Windows<P> {
                 flow.records.push_back(record);
             }
         }
+        self.index.update(peer, flow);
     }
 
     /// The peer took more. An acknowledgement of an earlier stream is ignored.
@@ -326,6 +338,7 @@ impl<P: PeerName> Windows<P> {
                 node.sample(sent_at, node_mark, backlogged);
             }
         }
+        self.index.update(peer, flow);
         self.watch_drain(now);
         Ok(())
     }
@@ -335,14 +348,16 @@ impl<P: PeerName> Windows<P> {
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> u64 {
         self.now = Some(now);
         let mut stalled = 0;
-        for flow in self.flows.values_mut() {
-            if flow.stall_at().is_some_and(|at| at <= now) {
-                flow.stalled = true;
-                stalled += 1;
-                if matches!(flow.turn, Turn::Offered(_)) {
-                    flow.turn = Turn::None;
-                }
+        while let Some((at, peer)) = self.index.next_stall()
+            && at <= now
+            && let Some(flow) = self.flows.get_mut(&peer)
+        {
+            flow.stalled = true;
+            stalled += 1;
+            if matches!(flow.turn, Turn::Offered(_)) {
+                flow.turn = Turn::None;
             }
+            self.index.update(peer, flow);
         }
         self.withdraw_offers(now);
         self.watch_drain(now);
@@ -352,18 +367,16 @@ impl<P: PeerName> Windows<P> {
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let someone_waits = !self.waiting.is_empty();
-        let offer = |flow: &Flow| match flow.turn {
-            Turn::Offered(since) if someone_waits => Some(since + OFFER_TTL),
-            Turn::Offered(_) | Turn::None | Turn::Waiting => None,
-        };
-        let flows = self.flows.values().flat_map(|flow| [flow.stall_at(), offer(flow)]);
+        let stalled = self.index.next_stall().map(|(at, _)| at);
+        let offer = self.index.oldest_offer().filter(|_| someone_waits);
+        let offer = offer.map(|(since, _)| since + OFFER_TTL);
         let drained = match self.drain {
             Drain::Until(at) if someone_waits => Some(at),
             Drain::Until(_) | Drain::Since(_) | Drain::Running => None,
         };
         let paced = self.now.filter(|_| self.config.paced && someone_waits);
         let paced = paced.and_then(|now| Some(self.paced_room_at(now)).filter(|at| *at > now));
-        flows.flatten().chain(drained).chain(paced).min()
+        [stalled, offer, drained, paced].into_iter().flatten().min()
     }
 
     /// Returns the smallest round-trip time of the last ten seconds and of the probe.
@@ -380,6 +393,7 @@ impl<P: PeerName> Windows<P> {
     pub(crate) fn on_probed(&mut self, peer: P, time: Duration) {
         if let Some(flow) = self.flows.get_mut(&peer) {
             flow.probed = Some(time);
+            self.index.update(peer, flow);
         }
     }
 
@@ -399,16 +413,19 @@ impl<P: PeerName> Windows<P> {
     }
 
     fn withdraw_offers(&mut self, now: Instant) {
-        for flow in self.flows.values_mut() {
-            if matches!(flow.turn, Turn::Offered(since) if since + OFFER_TTL <= now) {
-                flow.turn = Turn::None;
-            }
+        while let Some((since, peer)) = self.index.oldest_offer()
+            && since + OFFER_TTL <= now
+            && let Some(flow) = self.flows.get_mut(&peer)
+        {
+            flow.turn = Turn::None;
+            self.index.update(peer, flow);
         }
     }
 
     fn load(&self) -> Load {
         let mut load = Load::default();
-        for flow in self.flows.values().filter(|flow| !flow.stalled) {
+        let active = self.index.active().filter_map(|peer| self.flows.get(peer));
+        for flow in active.filter(|flow| !flow.stalled) {
             let offered = matches!(flow.turn, Turn::Offered(_));
             load.bytes += flow.in_flight() + if offered { FRAME_BYTES } else { 0 };
             if flow.in_flight() == 0 && flow.turn == Turn::None {
@@ -434,8 +451,7 @@ impl<P: PeerName> Windows<P> {
 
     /// Returns when the node may send one more frame, whoever gets it.
     fn paced_room_at(&self, now: Instant) -> Instant {
-        let offers = self.flows.values().filter(|flow| matches!(flow.turn, Turn::Offered(_)));
-        let offered = offers.count() as u64 * FRAME_BYTES;
+        let offered = self.index.offers() as u64 * FRAME_BYTES;
         self.pace.room_at(now, self.goodput.as_ref().and_then(Goodput::best), offered)
     }
 
