@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) topics: BTreeSet<Topic>,
     pub(crate) control: ControlQueue,
     pub(crate) receipts: Receipts,
+    /// When its acknowledgement is on the state's agenda.
+    pub(crate) acknowledge_at: Option<Instant>,
     /// Messages that have something for the peer, served in turn, a piece each.
     pub(crate) queue: VecDeque<HeaderHash>,
     /// Headers of its that we refused.
@@ -94,6 +96,7 @@ impl Peer {
             topics: BTreeSet::new(),
             control: ControlQueue::default(),
             receipts: Receipts::new(),
+            acknowledge_at: None,
             queue: VecDeque::new(),
             refused: Recent::new(REFUSED_TTL, REFUSED_MAX),
             data_ready: false,

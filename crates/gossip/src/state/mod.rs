@@ -93,6 +93,8 @@ pub struct State<P> {
     repairs: Repairs<P>,
     /// Messages that others tell of and whose header has not come.
     rumours: Rumours<P>,
+    /// When who is to be sent an acknowledgement.
+    acknowledgements: BTreeSet<(Instant, P)>,
     /// When something is to be done for a message of profile `adaptive`.
     agenda: BTreeSet<(Instant, HeaderHash)>,
     /// What is held against peers that left.
@@ -149,6 +151,7 @@ impl<P: PeerName> State<P> {
             dropped: Recent::new(config.seen_ttl, RETIRED_MAX),
             repairs: Repairs::new(),
             rumours: Rumours::new(),
+            acknowledgements: BTreeSet::new(),
             agenda: BTreeSet::new(),
             records: Records::new(),
             opportunity_in: OPPORTUNITY_HEARTBEATS,
@@ -200,13 +203,9 @@ impl<P: PeerName> State<P> {
 
     /// Returns the next deadline and what it is for.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let acknowledge = self.peers.values().filter_map(|peer| {
-            // Once told, the driver will come for the frame.
-            if peer.control_ready { None } else { peer.receipts.due() }
-        });
         [
             Some((self.next_heartbeat, Timer::Heartbeat)),
-            acknowledge.min().map(|at| (at, Timer::Acknowledge)),
+            self.acknowledgements.first().map(|&(at, _)| (at, Timer::Acknowledge)),
             self.repairs.next_due().map(|at| (at, Timer::Repair)),
             self.windows.poll_timeout().map(|at| (at, Timer::Window)),
             self.agenda.first().map(|&(at, _)| (at, Timer::Fragments)),
@@ -302,6 +301,7 @@ impl<P: PeerName> State<P> {
         }
         if !std::mem::replace(&mut state.control_ready, true) {
             self.outbox.push(Output::ControlReady(peer));
+            self.schedule_acknowledgement(peer);
         }
     }
 

@@ -58,6 +58,9 @@ impl<P: PeerName> State<P> {
 
     pub(super) fn on_disconnected(&mut self, peer: P) {
         let Some(state) = self.peers.remove(&peer) else { return };
+        if let Some(at) = state.acknowledge_at {
+            self.acknowledgements.remove(&(at, peer));
+        }
         self.records.keep(peer, state.record);
         self.stats.records_evicted = self.records.evicted();
         self.windows.disconnect(peer);

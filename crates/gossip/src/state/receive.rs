@@ -53,6 +53,7 @@ impl<P: PeerName> State<P> {
             + frame.fragment.as_ref().map_or(0, |fragment| fragment.bytes.len());
         let scale = u64::from(self.config.payload_scale);
         state.receipts.on_frame(now, frame_bytes + piece_bytes as u64 * (scale - 1));
+        self.schedule_acknowledgement(peer);
         if let Some(acknowledgement) = frame.acknowledgement {
             self.on_acknowledgement(now, peer, acknowledgement);
         }

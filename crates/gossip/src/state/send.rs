@@ -1,6 +1,6 @@
 //! What goes to whom: relaying, the queue of each peer, the frames pulled by the driver.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{State, receive::shard_length};
 use crate::{
@@ -118,6 +118,7 @@ impl<P: PeerName> State<P> {
                 frame.epoch = self.windows.epoch(peer);
             }
             frame.acknowledgement = state.receipts.take(now);
+            self.schedule_acknowledgement(peer);
         }
         let piece_bytes = match next {
             Next::Piece(NextPiece { piece, completes }) => {
@@ -155,6 +156,9 @@ impl<P: PeerName> State<P> {
     pub fn next_control(&mut self, now: Instant, peer: P) -> Option<Frame> {
         let state = self.peers.get_mut(&peer)?;
         let acknowledgement = state.receipts.take(now);
+        if let Some(at) = state.acknowledge_at.take() {
+            self.acknowledgements.remove(&(at, peer));
+        }
         if acknowledgement.is_none() && state.control.is_empty() {
             state.control_ready = false;
             return None;
@@ -230,11 +234,27 @@ impl<P: PeerName> State<P> {
 
     /// Tells the driver of acknowledgements that have waited long enough.
     pub(super) fn acknowledge(&mut self, now: Instant) {
-        let due = |peer: &crate::peer::Peer| peer.receipts.due().is_some_and(|at| at <= now);
-        let peers: Vec<P> =
-            self.peers.iter().filter(|(_, peer)| due(peer)).map(|(&name, _)| name).collect();
+        let due = self.acknowledgements.iter().take_while(|(at, _)| *at <= now);
+        let peers: BTreeSet<P> = due.map(|&(_, peer)| peer).collect();
         for peer in peers {
             self.tell_control_ready(peer);
+        }
+    }
+
+    /// Puts what a peer is to have acknowledged on the agenda. Once the driver was told that
+    /// control waits, it will come for that anyway.
+    pub(super) fn schedule_acknowledgement(&mut self, peer: P) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let due = state.receipts.due().filter(|_| !state.control_ready);
+        let before = std::mem::replace(&mut state.acknowledge_at, due);
+        if before == due {
+            return;
+        }
+        if let Some(before) = before {
+            self.acknowledgements.remove(&(before, peer));
+        }
+        if let Some(due) = due {
+            self.acknowledgements.insert((due, peer));
         }
     }
 }
