@@ -135,14 +135,14 @@ impl Known {
         }
     }
 
-    /// Returns what has been known for `patience`, by generation.
-    pub(crate) fn ripe(&mut self, now: Instant, patience: Duration) -> &[Bitmap] {
+    /// Returns, by generation, what is known and what has been known for `patience`.
+    pub(crate) fn look(&mut self, now: Instant, patience: Duration) -> (&[Bitmap], &[Bitmap]) {
         while let Some((_, generation, fragments)) =
             self.waiting.pop_front_if(|(at, ..)| *at + patience <= now)
         {
             self.ripe[usize::from(generation)].extend(&fragments);
         }
-        &self.ripe
+        (&self.told, &self.ripe)
     }
 
     /// Returns when more is ripe.
@@ -193,8 +193,8 @@ mod tests {
         known.tell(now + PATIENCE / 2, 1, &Bitmap::first(3));
         known.tell(now, 2, &Bitmap::first(1));
         assert_eq!(known.next_ripe(PATIENCE), Some(now + PATIENCE));
-        assert_eq!(known.ripe(now + PATIENCE, PATIENCE)[1], Bitmap::first(2));
-        assert_eq!(known.ripe(now + PATIENCE * 2, PATIENCE)[1], Bitmap::first(3));
+        assert_eq!(known.look(now + PATIENCE, PATIENCE).1[1], Bitmap::first(2));
+        assert_eq!(known.look(now + PATIENCE * 2, PATIENCE).1[1], Bitmap::first(3));
         assert_eq!(known.next_ripe(PATIENCE), None);
     }
 

@@ -182,6 +182,9 @@ impl<P: PeerName> State<P> {
                 message.spread.requests.insert(generation, index, request);
             }
             state.asked += usize::from(fragments.len());
+            if state.asked >= self.config.adaptive.asks_per_peer {
+                self.full.insert(peer);
+            }
             self.stats.pulls_sent += 1;
             let generation = GenerationId { header: hash, index: generation };
             state.control.push(Control::Want { generation, fragments });
@@ -193,6 +196,9 @@ impl<P: PeerName> State<P> {
     pub(super) fn end_request(&mut self, request: &Request<P>) {
         if let Some(peer) = self.peers.get_mut(&request.peer) {
             peer.asked = peer.asked.saturating_sub(1);
+            if peer.asked < self.config.adaptive.asks_per_peer {
+                self.full.remove(&request.peer);
+            }
         }
     }
 
@@ -213,38 +219,47 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get_mut(&hash) else { return Vec::new() };
         let Phase::Gathering(holding) = &message.phase else { return Vec::new() };
         let count = holding.generations();
-        let asked = message.spread.requests.asked(count);
-        let missing = |generation: usize| {
-            let held = holding.held(generation as u16).copied().unwrap_or_default();
-            (held, asked[generation])
-        };
-        message.spread.ask_at = None;
-        let ripe = message.spread.known.ripe(now, config.far_patience);
+        // Where it is another message that takes the room, nothing else would bring us back.
+        let waits = self.full.iter().any(|peer| {
+            let link = message.links.get(peer);
+            link.is_some_and(|link| link.exchange.is_begun())
+                && self.peers.get(peer).is_some_and(|state| !state.record.is_graylisted())
+        });
+        message.spread.ask_at = waits.then(|| now + ASK_AGAIN);
+        let mut taken = message.spread.requests.asked(count);
+        for (generation, taken) in taken.iter_mut().enumerate() {
+            taken.extend(holding.held(generation as u16).unwrap_or(&Bitmap::default()));
+        }
+        let (told, ripe) = message.spread.known.look(now, config.far_patience);
+        let is_open = |(told, taken): (&Bitmap, &Bitmap)| !told.without(taken).is_empty();
+        // A message that is whole is told of without what it is made of.
+        if !holding.is_whole() && !told.iter().zip(&taken).any(is_open) {
+            return Vec::new();
+        }
         let mut holders = Vec::new();
         for (&peer, link) in &message.links {
+            let offers = taken.iter().enumerate().map(|(generation, taken)| {
+                link.exchange.told(generation as u16).without(taken)
+            });
+            // Most have nothing to offer, and a look at more of each would be most of the work.
+            if self.full.contains(&peer) || offers.clone().all(|offer| offer.is_empty()) {
+                continue;
+            }
+            let mut offers: Vec<Bitmap> = offers.collect();
             let Some(state) = self.peers.get(&peer) else { continue };
+            if state.record.is_graylisted() {
+                continue;
+            }
             let room = config.asks_per_peer.saturating_sub(state.asked);
-            if !link.exchange.is_begun() || state.record.is_graylisted() {
-                continue;
-            }
-            if room == 0 {
-                // Where it is another message that takes the room, nothing else would bring us
-                // back.
-                message.spread.ask_at = Some(now + ASK_AGAIN);
-                continue;
-            }
             let rtt = self.windows.rtt(peer);
             let is_near = rtt.is_some_and(|rtt| rtt <= config.near_rtt);
-            let offers: Vec<Bitmap> = (0..count)
-                .map(|generation| {
-                    let (held, asked) = missing(generation);
-                    let told = link.exchange.told(generation as u16);
-                    let offer = told.without(&held).without(&asked);
-                    if is_near { offer } else { offer.within(&ripe[generation]) }
-                })
-                .collect();
-            if offers.iter().all(Bitmap::is_empty) {
-                continue;
+            if !is_near {
+                for (offer, ripe) in offers.iter_mut().zip(ripe) {
+                    *offer = offer.within(ripe);
+                }
+                if offers.iter().all(Bitmap::is_empty) {
+                    continue;
+                }
             }
             let guess = rtt.unwrap_or(RTT_UNKNOWN) + ANSWER_GUESS;
             let time = state.answer_time.unwrap_or(guess).as_secs_f64();

@@ -95,6 +95,8 @@ pub struct State<P> {
     rumours: Rumours<P>,
     /// When who is to be sent an acknowledgement.
     acknowledgements: BTreeSet<(Instant, P)>,
+    /// Peers that may not be asked for more fragments until one comes.
+    full: BTreeSet<P>,
     /// When something is to be done for a message of profile `adaptive`.
     agenda: BTreeSet<(Instant, HeaderHash)>,
     /// What is held against peers that left.
@@ -152,6 +154,7 @@ impl<P: PeerName> State<P> {
             repairs: Repairs::new(),
             rumours: Rumours::new(),
             acknowledgements: BTreeSet::new(),
+            full: BTreeSet::new(),
             agenda: BTreeSet::new(),
             records: Records::new(),
             opportunity_in: OPPORTUNITY_HEARTBEATS,

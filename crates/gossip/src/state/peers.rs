@@ -61,6 +61,7 @@ impl<P: PeerName> State<P> {
         if let Some(at) = state.acknowledge_at {
             self.acknowledgements.remove(&(at, peer));
         }
+        self.full.remove(&peer);
         self.records.keep(peer, state.record);
         self.stats.records_evicted = self.records.evicted();
         self.windows.disconnect(peer);
