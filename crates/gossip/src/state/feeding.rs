@@ -82,11 +82,12 @@ impl<P: PeerName> State<P> {
 
     /// Sends again what few are known to hold: they may keep it for themselves.
     pub(super) fn look_after_own(&mut self, now: Instant, hash: HeaderHash) {
-        let again = now + self.look_after(hash);
         let Some(message) = self.messages.get_mut(&hash) else { return };
         if message.spread.look_at.take_if(|at| *at <= now).is_none() {
             return;
         }
+        let again = now + self.look_after(hash);
+        let Some(message) = self.messages.get_mut(&hash) else { return };
         let Some(holding) = message.holding() else { return };
         let generations = holding.generations() as u16;
         let lonely: Vec<Due> = (0..generations)
