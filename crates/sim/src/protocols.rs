@@ -13,6 +13,8 @@ use crate::{
 pub struct Entry {
     /// What it is called in scenarios and tables.
     pub name: &'static str,
+    /// What it is called in results: settings have no name of their own there.
+    pub protocol: &'static str,
     /// One line on what it is.
     pub about: &'static str,
     /// Its settings are not those that ship.
@@ -30,6 +32,11 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry { default: false, ..entry("gossipsub-flood", "with flood publish", gossipsub_flood) },
     entry("documented", "a model of OptimumP2P, from its public documentation", documented),
     entry("adaptive", "this project's own profile, as it ships", adaptive),
+    Entry {
+        protocol: "adaptive",
+        tuned: true,
+        ..entry("adaptive-tuned", "adaptive with the settings in coded.tuned", adaptive_tuned)
+    },
     entry("committed", "adaptive without combinations: nothing is coded", committed),
 ];
 
@@ -38,7 +45,7 @@ const fn entry(
     about: &'static str,
     run: fn(&Scenario, &Setup) -> RunOutcome,
 ) -> Entry {
-    Entry { name, about, tuned: false, default: true, run }
+    Entry { name, protocol: name, about, tuned: false, default: true, run }
 }
 
 /// Returns the protocol of a name.
@@ -101,18 +108,28 @@ fn documented(scenario: &Scenario, setup: &Setup) -> RunOutcome {
 
 /// Profile `adaptive` of [`gossip::State`].
 fn adaptive(scenario: &Scenario, setup: &Setup) -> RunOutcome {
-    coded(scenario, setup, adaptive_config())
+    coded(scenario, setup, adaptive_config(scenario))
+}
+
+/// The same with other settings, which the scenario has beside.
+fn adaptive_tuned(scenario: &Scenario, setup: &Setup) -> RunOutcome {
+    let mut config = adaptive_config(scenario);
+    scenario.coded.tuned.apply(&mut config.adaptive);
+    coded(scenario, setup, config)
 }
 
 /// The control: what coding is worth.
 fn committed(scenario: &Scenario, setup: &Setup) -> RunOutcome {
-    let mut config = adaptive_config();
+    let mut config = adaptive_config(scenario);
     config.adaptive.combination_share = 0.0;
     coded(scenario, setup, config)
 }
 
-fn adaptive_config() -> gossip::Config {
-    gossip::Config { profile: gossip::Profile::Adaptive, ..gossip::Config::default() }
+fn adaptive_config(scenario: &Scenario) -> gossip::Config {
+    let profile = gossip::Profile::Adaptive;
+    let mut config = gossip::Config { profile, ..gossip::Config::default() };
+    scenario.coded.adaptive.apply(&mut config.adaptive);
+    config
 }
 
 fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunOutcome {
@@ -122,7 +139,6 @@ fn coded(scenario: &Scenario, setup: &Setup, mut config: gossip::Config) -> RunO
     config.shard_factor = settings.shard_factor.unwrap_or(config.shard_factor);
     config.shard_multiplier = settings.shard_multiplier.unwrap_or(config.shard_multiplier);
     config.forward_threshold = settings.forward_threshold.unwrap_or(config.forward_threshold);
-    settings.adaptive.apply(&mut config.adaptive);
     let (seed, mut begin) = (setup.seed, None);
     run(
         setup,

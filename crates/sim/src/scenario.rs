@@ -118,6 +118,15 @@ pub struct CodedSettings {
     pub forward_threshold: Option<f64>,
     /// The numbers of profile `adaptive`.
     pub adaptive: AdaptiveSettings,
+    /// Those of `adaptive-tuned`, in place of or beside those of `adaptive`.
+    pub tuned: AdaptiveSettings,
+}
+
+impl CodedSettings {
+    /// Returns whether there are settings for a second row of profile `adaptive`.
+    pub fn is_tuned(&self) -> bool {
+        self.tuned != AdaptiveSettings::default()
+    }
 }
 
 fn seeds() -> Vec<u64> {
@@ -205,6 +214,19 @@ impl Scenario {
         }
         table.insert(last.to_owned(), value);
         Self::parse(&toml::to_string(&document).expect("every table can be written"))
+    }
+
+    /// Returns whether runs of both are the same for every protocol and seed that both run.
+    #[must_use]
+    pub fn is_same_network(&self, other: &Self) -> bool {
+        let bare = |scenario: &Self| Self {
+            name: String::new(),
+            about: String::new(),
+            seeds: Vec::new(),
+            protocols: Vec::new(),
+            ..scenario.clone()
+        };
+        bare(self) == bare(other)
     }
 
     /// Checks what the types do not say.

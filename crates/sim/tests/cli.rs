@@ -90,6 +90,32 @@ fn equal_runs_give_equal_results_however_many_run_at_a_time() {
 }
 
 #[test]
+fn tuned_settings_have_a_row_of_their_own() {
+    let folder = TempDir::new().expect("a folder");
+    let protocols = "['adaptive', 'adaptive-tuned', 'committed']";
+    let plain = SMALL.replace("['gossipsub', 'documented']", protocols);
+    let file = written(&folder, "plain.toml", &plain);
+    let tuned = format!("{plain}\n[coded.tuned]\ncombination_share = 0.0\n");
+    let tuned = written(&folder, "tuned.toml", &tuned);
+    let json = folder.path().join("tuned.json");
+    let json_argument = json.to_str().expect("UTF-8");
+    let run = |file: &str| {
+        let text = out(&sim(&["run", file, "--seeds", "1", "--json", json_argument]));
+        (text, records(&json))
+    };
+    let (text, records) = run(&file);
+    assert!(!text.contains("adaptive-tuned") && records.len() == 2, "{text}");
+    let (text, records) = run(&tuned);
+    assert!(text.contains("adaptive-tuned") && records.len() == 3, "{text}");
+    let names: Vec<(&str, bool)> =
+        records.iter().map(|record| (record.protocol.as_str(), record.tuned)).collect();
+    assert_eq!(names, [("adaptive", false), ("adaptive", true), ("committed", false)]);
+    // What is tuned here is what the control has.
+    assert_eq!(records[1].p99_ms, records[2].p99_ms);
+    assert_ne!(records[1].bytes_received_median, records[0].bytes_received_median);
+}
+
+#[test]
 fn results_protocols_and_scenarios_are_compared() {
     let folder = TempDir::new().expect("a folder");
     let file = written(&folder, "small.toml", SMALL);

@@ -21,6 +21,7 @@ use sim::{
 use crate::args::Common;
 
 /// A run to be done.
+#[derive(Clone, Copy)]
 struct Job<'a> {
     scenario: &'a Scenario,
     protocol: &'static Entry,
@@ -70,8 +71,25 @@ impl Kinds {
     }
 }
 
+impl Job<'_> {
+    /// Returns whether both are the same run, whatever their scenarios are called.
+    fn is_same(&self, other: &Self) -> bool {
+        self.protocol.name == other.protocol.name
+            && self.seed == other.seed
+            && self.scenario.is_same_network(other.scenario)
+    }
+
+    /// Returns a number that grows with the time that it takes, roughly.
+    fn weight(&self) -> u64 {
+        self.scenario.topology.nodes() as u64 * self.scenario.publishers as u64
+    }
+}
+
 /// A run that is done.
+#[derive(Clone)]
 pub(crate) struct Done {
+    /// Which of the registry it ran; the record says the protocol, and whether it was tuned.
+    pub(crate) protocol: &'static str,
     pub(crate) record: RunRecord,
     /// When each pair of a message and a node was served, rising; infinite at the end.
     pub(crate) times_ms: Vec<f64>,
@@ -91,8 +109,8 @@ impl Group {
     pub(crate) fn protocols(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for run in &self.runs {
-            if !names.contains(&run.record.protocol.as_str()) {
-                names.push(&run.record.protocol);
+            if !names.contains(&run.protocol) {
+                names.push(run.protocol);
             }
         }
         names
@@ -100,7 +118,7 @@ impl Group {
 
     /// Returns the runs of a protocol, by seed.
     pub(crate) fn of<'a>(&'a self, protocol: &'a str) -> impl Iterator<Item = &'a Done> + Clone {
-        self.runs.iter().filter(move |run| run.record.protocol == protocol)
+        self.runs.iter().filter(move |run| run.protocol == protocol)
     }
 }
 
@@ -120,21 +138,40 @@ pub(crate) fn adjusted(mut scenario: Scenario, common: &Common) -> Result<Scenar
     Ok(scenario)
 }
 
-/// Runs all protocols and seeds of the scenarios.
+/// Runs all protocols and seeds of the scenarios. What several scenarios have in common is run once.
 pub(crate) fn run_all(scenarios: &[Scenario], threads: u16) -> Result<Vec<Group>> {
-    let mut jobs = Vec::new();
-    for scenario in scenarios {
-        for name in &scenario.protocols {
-            let Some(protocol) = protocols::find(name) else { continue };
-            jobs.extend(scenario.seeds.iter().map(|&seed| Job { scenario, protocol, seed }));
+    let planned: Vec<Vec<Job<'_>>> = scenarios.iter().map(jobs).collect();
+    let mut different: Vec<Job<'_>> = Vec::new();
+    for &job in planned.iter().flatten() {
+        if !different.iter().any(|other| other.is_same(&job)) {
+            different.push(job);
         }
     }
-    let mut done = work(&jobs, threads)?.into_iter();
-    let groups = scenarios.iter().map(|scenario| {
-        let count = scenario.protocols.len() * scenario.seeds.len();
-        Group { scenario: scenario.clone(), runs: done.by_ref().take(count).collect() }
+    // The longest first, so that no thread is left with one while the others are done.
+    different.sort_by_key(|job| std::cmp::Reverse(job.weight()));
+    let done = work(&different, threads)?;
+    let of = |job: &Job<'_>| {
+        let place = different.iter().position(|other| other.is_same(job));
+        let mut done = place.map(|place| done[place].clone())?;
+        done.record.scenario.clone_from(&job.scenario.name);
+        Some(done)
+    };
+    let groups = scenarios.iter().zip(&planned).map(|(scenario, jobs)| Group {
+        scenario: scenario.clone(),
+        runs: jobs.iter().filter_map(of).collect(),
     });
     Ok(groups.collect())
+}
+
+/// Returns the runs of a scenario, by protocol and then by seed. A protocol with other settings is
+/// none where the scenario has no such settings.
+fn jobs(scenario: &Scenario) -> Vec<Job<'_>> {
+    let protocols = scenario.protocols.iter().filter_map(|name| protocols::find(name));
+    let protocols = protocols.filter(|protocol| !protocol.tuned || scenario.coded.is_tuned());
+    let jobs = protocols.flat_map(|protocol| {
+        scenario.seeds.iter().map(move |&seed| Job { scenario, protocol, seed })
+    });
+    jobs.collect()
 }
 
 fn work(jobs: &[Job<'_>], threads: u16) -> Result<Vec<Done>> {
@@ -182,7 +219,7 @@ fn run(job: &Job<'_>) -> Result<Done> {
     let outcome = (job.protocol.run)(job.scenario, &job.scenario.setup(job.seed)?);
     let labels = Labels {
         scenario: &job.scenario.name,
-        protocol: job.protocol.name,
+        protocol: job.protocol.protocol,
         tuned: job.protocol.tuned,
     };
     let mut times_ms: Vec<f64> = outcome
@@ -192,6 +229,7 @@ fn run(job: &Job<'_>) -> Result<Done> {
         .collect();
     times_ms.sort_unstable_by(f64::total_cmp);
     Ok(Done {
+        protocol: job.protocol.name,
         record: outcome.record(labels),
         times_ms,
         kinds: Kinds::of(&outcome),
