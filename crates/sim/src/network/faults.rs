@@ -174,8 +174,9 @@ impl<P: Protocol> Network<P> {
         let there = self.links.len() as LinkId;
         let back = there + 1;
         for (from, to, reverse) in [(a, b, back), (b, a, there)] {
-            let latency = nanos(self.topology.latency.between(from, to));
-            let mut link = Link::new(from, to, latency, &self.model);
+            let latencies = [(from, to), (to, from)]
+                .map(|(from, to)| nanos(self.topology.latency.between(from, to)));
+            let mut link = Link::new(from, to, latencies, &self.model);
             link.reverse = reverse;
             let id = self.links.len() as LinkId;
             self.links.push(link);

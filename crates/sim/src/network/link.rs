@@ -23,6 +23,8 @@ pub(super) struct Link<F> {
     /// Counts connections: what is on the way on an old one never arrives.
     pub(super) epoch: u32,
     pub(super) latency: Nanos,
+    /// That of the other direction.
+    pub(super) latency_back: Nanos,
     /// The node may have a frame: control, data.
     ready: [bool; 2],
     control: VecDeque<Outgoing<F>>,
@@ -59,7 +61,8 @@ pub(super) struct Slice<F> {
 }
 
 impl<F> Link<F> {
-    pub(super) fn new(from: NodeId, to: NodeId, latency: Nanos, model: &LinkModel) -> Self {
+    pub(super) fn new(from: NodeId, to: NodeId, latencies: [Nanos; 2], model: &LinkModel) -> Self {
+        let [latency, latency_back] = latencies;
         Self {
             from,
             to,
@@ -67,6 +70,7 @@ impl<F> Link<F> {
             up: false,
             epoch: 0,
             latency,
+            latency_back,
             ready: [false; 2],
             control: VecDeque::new(),
             data: VecDeque::new(),

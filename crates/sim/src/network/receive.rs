@@ -62,12 +62,11 @@ impl<P: Protocol> Network<P> {
         let (bytes, sent_at, rounds) = (flight.bytes.into(), flight.sent_at, flight.lost_rounds);
         let has_frame = flight.frame.is_some();
         let round_trip = self.round_trip(link_id);
-        let back = self.links[self.links[link_id as usize].reverse as usize].latency;
         let link = &mut self.links[link_id as usize];
         let whole_at = at.max(link.whole_at) + rounds * round_trip;
         link.whole_at = whole_at;
         let halves = rounds > 0 && self.model.loss.is_some_and(|loss| loss.congestion_control);
-        let at = whole_at + back;
+        let at = whole_at + link.latency_back;
         link.window.on_taken(Acknowledgement { at, bytes, sent_at, halves, round_trip });
         self.schedule_room(link_id);
         if has_frame {

@@ -226,8 +226,7 @@ impl<P: Protocol> Network<P> {
     /// Returns the time that a lost packet costs on a link: until the sender knows, and sent again.
     pub(super) fn round_trip(&self, link: LinkId) -> Nanos {
         let entry = &self.links[link as usize];
-        let back = self.links[entry.reverse as usize].latency;
-        let round_trip = std::time::Duration::from_nanos(entry.latency + back);
+        let round_trip = std::time::Duration::from_nanos(entry.latency + entry.latency_back);
         nanos(self.model.latency_max(round_trip)).max(1_000_000)
     }
 }
