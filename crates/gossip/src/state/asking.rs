@@ -236,8 +236,15 @@ impl<P: PeerName> State<P> {
         if !holding.is_whole() && !told.iter().zip(&taken).any(is_open) {
             return Vec::new();
         }
+        // Far peers are asked for what is ripe alone.
+        let candidates: Vec<P> = if ripe.iter().zip(&taken).any(is_open) {
+            message.links.keys().copied().collect()
+        } else {
+            self.windows.near().collect()
+        };
         let mut holders = Vec::new();
-        for (&peer, link) in &message.links {
+        for peer in candidates {
+            let Some(link) = message.links.get(&peer) else { continue };
             let offers = taken.iter().enumerate().map(|(generation, taken)| {
                 link.exchange.told(generation as u16).without(taken)
             });

@@ -146,6 +146,7 @@ impl<P: PeerName> State<P> {
             windows: Windows::new(WindowConfig {
                 limited: config.windows,
                 paced: config.profile == Profile::Adaptive,
+                near_rtt: config.adaptive.near_rtt,
             }),
             replay: ReplayWindow::new(config.limits.publishers_max),
             seen: Recent::new(config.seen_ttl, config.limits.seen_messages_max),

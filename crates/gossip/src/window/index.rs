@@ -1,6 +1,9 @@
 //! What is asked of all flows together, kept as they change: no call walks through all of them.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::flow::{Flow, Turn};
 use crate::PeerName;
@@ -15,6 +18,9 @@ pub(super) struct Index<P> {
     /// Who has something on the way or is in line for room.
     active: BTreeSet<P>,
     in_flight: u64,
+    /// Who is within `near_rtt`.
+    near: BTreeSet<P>,
+    near_rtt: Duration,
 }
 
 /// What of a flow is in the index.
@@ -24,29 +30,37 @@ pub(super) struct Indexed {
     offered_at: Option<Instant>,
     is_active: bool,
     in_flight: u64,
+    is_near: bool,
 }
 
 impl Indexed {
-    fn of(flow: &Flow) -> Self {
+    fn of(flow: &Flow, near_rtt: Duration) -> Self {
         let offered_at = match flow.turn {
             Turn::Offered(since) => Some(since),
             Turn::None | Turn::Waiting => None,
         };
         let in_flight = flow.in_flight();
         let is_active = in_flight > 0 || flow.turn != Turn::None;
-        Self { stall_at: flow.stall_at(), offered_at, is_active, in_flight }
+        let is_near = flow.smallest_round_trip().is_some_and(|rtt| rtt <= near_rtt);
+        Self { stall_at: flow.stall_at(), offered_at, is_active, in_flight, is_near }
     }
 }
 
 impl<P: PeerName> Index<P> {
-    pub(super) fn new() -> Self {
-        let (stalls, offers) = (BTreeSet::new(), BTreeSet::new());
-        Self { stalls, offers, active: BTreeSet::new(), in_flight: 0 }
+    pub(super) fn new(near_rtt: Duration) -> Self {
+        Self {
+            stalls: BTreeSet::new(),
+            offers: BTreeSet::new(),
+            active: BTreeSet::new(),
+            in_flight: 0,
+            near: BTreeSet::new(),
+            near_rtt,
+        }
     }
 
     /// The peer's flow has changed.
     pub(super) fn update(&mut self, peer: P, flow: &mut Flow) {
-        let after = Indexed::of(flow);
+        let after = Indexed::of(flow, self.near_rtt);
         let before = std::mem::replace(&mut flow.indexed, after);
         self.replace(peer, before, after);
     }
@@ -59,11 +73,8 @@ impl<P: PeerName> Index<P> {
     fn replace(&mut self, peer: P, before: Indexed, after: Indexed) {
         move_to(&mut self.stalls, peer, before.stall_at, after.stall_at);
         move_to(&mut self.offers, peer, before.offered_at, after.offered_at);
-        if before.is_active && !after.is_active {
-            self.active.remove(&peer);
-        } else if after.is_active && !before.is_active {
-            self.active.insert(peer);
-        }
+        join(&mut self.active, peer, before.is_active, after.is_active);
+        join(&mut self.near, peer, before.is_near, after.is_near);
         self.in_flight = self.in_flight + after.in_flight - before.in_flight;
     }
 
@@ -87,9 +98,22 @@ impl<P: PeerName> Index<P> {
         self.active.iter()
     }
 
+    /// Returns who is near.
+    pub(super) fn near(&self) -> impl Iterator<Item = &P> {
+        self.near.iter()
+    }
+
     /// Returns whether nothing is on the way to anybody.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight == 0
+    }
+}
+
+fn join<P: PeerName>(members: &mut BTreeSet<P>, peer: P, before: bool, after: bool) {
+    if before && !after {
+        members.remove(&peer);
+    } else if after && !before {
+        members.insert(peer);
     }
 }
 

@@ -69,11 +69,13 @@ pub(crate) struct WindowConfig {
     /// What leaves in all is paced, and probes tell the round-trip times; else it is limited by
     /// what is on the way, and they are found by holding back now and then.
     pub(crate) paced: bool,
+    /// A peer is near when its round-trip time is no longer.
+    pub(crate) near_rtt: Duration,
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { limited: true, paced: false }
+        Self { limited: true, paced: false, near_rtt: Duration::ZERO }
     }
 }
 
@@ -138,7 +140,7 @@ impl<P: PeerName> Windows<P> {
         Self {
             config,
             flows: BTreeMap::new(),
-            index: Index::new(),
+            index: Index::new(config.near_rtt),
             waiting: VecDeque::new(),
             epoch: 0,
             goodput: None,
@@ -382,6 +384,11 @@ impl<P: PeerName> Windows<P> {
     /// Returns the smallest round-trip time of the last ten seconds and of the probe.
     pub(crate) fn rtt(&self, peer: P) -> Option<Duration> {
         self.flows.get(&peer)?.smallest_round_trip()
+    }
+
+    /// Returns the peers that are near.
+    pub(crate) fn near(&self) -> impl Iterator<Item = P> {
+        self.index.near().copied()
     }
 
     /// Returns whether a probe of the peer came back since our stream to it opened.
