@@ -94,5 +94,9 @@ impl<P> Node<P> {
 
 /// Returns how long `bytes` take at `bps`.
 pub(super) fn transfer_time(bytes: u64, bps: u64) -> Nanos {
-    (u128::from(bytes) * 8_000_000_000 / u128::from(bps)) as Nanos
+    // A division of 128 bits takes ten times as long, and there is one for each slice and link.
+    match bytes.checked_mul(8_000_000_000) {
+        Some(bits) => bits / bps,
+        None => (u128::from(bytes) * 8_000_000_000 / u128::from(bps)) as Nanos,
+    }
 }
