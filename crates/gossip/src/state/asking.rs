@@ -245,9 +245,10 @@ impl<P: PeerName> State<P> {
         let mut holders = Vec::new();
         for peer in candidates {
             let Some(link) = message.links.get(&peer) else { continue };
-            let offers = taken.iter().enumerate().map(|(generation, taken)| {
-                link.exchange.told(generation as u16).without(taken)
-            });
+            let offers = taken
+                .iter()
+                .enumerate()
+                .map(|(generation, taken)| link.exchange.told(generation as u16).without(taken));
             // Most have nothing to offer, and a look at more of each would be most of the work.
             if self.full.contains(&peer) || offers.clone().all(|offer| offer.is_empty()) {
                 continue;

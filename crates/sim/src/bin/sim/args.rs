@@ -80,6 +80,9 @@ pub(crate) struct Sweep {
     /// The key and its values: `topology.nodes=100,300,1000`.
     #[arg(value_name = "KEY=V1,V2,…")]
     pub(crate) values: String,
+    /// Set another key of the scenario: `--set links.loss=0.01`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -13,16 +13,21 @@ use crate::{
     runner::{Group, adjusted, run_all},
 };
 
-/// One scenario.
-pub(crate) fn run_one(args: &Run) -> Result<ExitCode> {
-    let mut scenario = load(&args.scenario)?;
-    for set in &args.set {
+/// Returns a scenario with keys set to other values.
+pub(crate) fn load_with(name: &str, sets: &[String]) -> Result<Scenario> {
+    let mut scenario = load(name)?;
+    for set in sets {
         let Some((key, value)) = set.split_once('=') else {
             bail!("--set {set:?}: must be KEY=VALUE");
         };
         scenario = scenario.with(key, value)?;
     }
-    run_groups(vec![scenario], &args.common)?;
+    Ok(scenario)
+}
+
+/// One scenario.
+pub(crate) fn run_one(args: &Run) -> Result<ExitCode> {
+    run_groups(vec![load_with(&args.scenario, &args.set)?], &args.common)?;
     Ok(ExitCode::SUCCESS)
 }
 

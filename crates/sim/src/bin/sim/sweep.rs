@@ -6,17 +6,16 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     args::Sweep,
-    builtin::load,
     chart::{Axis, Lines, Series},
     output::print,
     plots,
     report::{number, table},
-    suite::run_groups,
+    suite::{load_with, run_groups},
     summary::Row,
 };
 
 pub(crate) fn run(args: &Sweep) -> Result<ExitCode> {
-    let base = load(&args.scenario)?;
+    let base = load_with(&args.scenario, &args.set)?;
     let Some((key, values)) = args.values.split_once('=') else {
         bail!("{:?}: must be KEY=V1,V2,…", args.values);
     };
