@@ -8,7 +8,7 @@ use super::State;
 use crate::{
     GenerationId, HeaderHash, PeerName,
     asking::{Holder, Request, share_out},
-    message::{Due, Phase},
+    message::{Due, Link, Phase},
     score::DEMERITS_EXCESS,
     wire::{Bitmap, Control},
 };
@@ -237,14 +237,15 @@ impl<P: PeerName> State<P> {
             return Vec::new();
         }
         // Far peers are asked for what is ripe alone.
-        let candidates: Vec<P> = if ripe.iter().zip(&taken).any(is_open) {
-            message.links.keys().copied().collect()
-        } else {
-            self.windows.near().collect()
-        };
+        let links = &message.links;
+        let candidates: Box<dyn Iterator<Item = (P, &Link)>> =
+            if ripe.iter().zip(&taken).any(is_open) {
+                Box::new(links.iter().map(|(&peer, link)| (peer, link)))
+            } else {
+                Box::new(self.windows.near().filter_map(|peer| Some((peer, links.get(&peer)?))))
+            };
         let mut holders = Vec::new();
-        for peer in candidates {
-            let Some(link) = message.links.get(&peer) else { continue };
+        for (peer, link) in candidates {
             let offers = taken
                 .iter()
                 .enumerate()
