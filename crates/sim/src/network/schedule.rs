@@ -34,8 +34,8 @@ pub(crate) enum Due {
 /// How long the events of a slot are apart at most, as a power of two: 131 µs.
 const SLOT_BITS: u32 = 17;
 
-/// How many slots are kept open: events of the next 268 ms, which are nearly all.
-const SLOTS: usize = 2048;
+/// How many slots are kept open: events of the next 2.1 s, which are nearly all.
+const SLOTS: usize = 1 << 14;
 
 /// An event in its place in the total order.
 type Entry = Reverse<(Nanos, u64, Due)>;
@@ -134,8 +134,8 @@ mod tests {
             // Mostly near, some far beyond the slots, some at the same moment.
             let ahead = match state >> 61 {
                 0 => 0,
-                1 => 3_000_000_000,
-                _ => (state >> 33) % 300_000_000,
+                1 => 9_000_000_000,
+                _ => (state >> 33) % 2_500_000_000,
             };
             schedule.push(now + ahead, Due::Action { index });
             expected.push((now + ahead, index));
