@@ -57,6 +57,8 @@ pub(crate) fn share_out<P: PeerName>(
 #[derive(Debug)]
 pub(crate) struct Requests<P> {
     open: BTreeMap<(u16, u16), Request<P>>,
+    /// The earliest deadline of them.
+    next_deadline: Option<Instant>,
 }
 
 /// One fragment asked of one peer.
@@ -70,17 +72,20 @@ pub(crate) struct Request<P> {
 
 impl<P> Default for Requests<P> {
     fn default() -> Self {
-        Self { open: BTreeMap::new() }
+        Self { open: BTreeMap::new(), next_deadline: None }
     }
 }
 
 impl<P: PeerName> Requests<P> {
     pub(crate) fn insert(&mut self, generation: u16, index: u16, request: Request<P>) {
         self.open.insert((generation, index), request);
+        self.find_next_deadline();
     }
 
     pub(crate) fn remove(&mut self, generation: u16, index: u16) -> Option<Request<P>> {
-        self.open.remove(&(generation, index))
+        let removed = self.open.remove(&(generation, index))?;
+        self.find_next_deadline();
+        Some(removed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Request<P>> {
@@ -101,11 +106,25 @@ impl<P: PeerName> Requests<P> {
     /// Takes all that `gone` says of.
     pub(crate) fn take(&mut self, gone: impl Fn(&Request<P>) -> bool) -> Vec<Request<P>> {
         let taken = self.open.extract_if(.., |_, request| gone(request));
-        taken.map(|(_, request)| request).collect()
+        let taken = taken.map(|(_, request)| request).collect();
+        self.find_next_deadline();
+        taken
+    }
+
+    /// Takes all that should have come by `now`.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Request<P>> {
+        if self.next_deadline.is_none_or(|deadline| deadline > now) {
+            return Vec::new();
+        }
+        self.take(|request| request.deadline <= now)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.open.values().map(|request| request.deadline).min()
+        self.next_deadline
+    }
+
+    fn find_next_deadline(&mut self) {
+        self.next_deadline = self.open.values().map(|request| request.deadline).min();
     }
 }
 
@@ -203,12 +222,13 @@ mod tests {
         let now = start();
         let mut requests = Requests::default();
         for index in 0..3 {
-            let deadline = now + Duration::from_millis(u64::from(index));
+            let deadline = now + Duration::from_millis(u64::from(index) + 1);
             requests.insert(0, index, Request { peer: index, asked_at: now, deadline });
         }
-        let taken = requests.take(|request| request.deadline <= now + Duration::from_millis(1));
+        assert!(requests.take_overdue(now).is_empty());
+        let taken = requests.take_overdue(now + Duration::from_millis(2));
         assert_eq!(taken.len(), 2);
         assert_eq!(requests.asked(1), [[2].into_iter().collect::<Bitmap>()]);
-        assert_eq!(requests.next_deadline(), Some(now + Duration::from_millis(2)));
+        assert_eq!(requests.next_deadline(), Some(now + Duration::from_millis(3)));
     }
 }

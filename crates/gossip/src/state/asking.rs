@@ -204,7 +204,7 @@ impl<P: PeerName> State<P> {
 
     fn give_up_overdue(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
-        let overdue = message.spread.requests.take(|request| request.deadline <= now);
+        let overdue = message.spread.requests.take_overdue(now);
         for request in overdue {
             self.end_request(&request);
             if let Some(peer) = self.peers.get_mut(&request.peer) {
