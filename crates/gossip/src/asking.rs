@@ -112,11 +112,13 @@ impl<P: PeerName> Requests<P> {
     }
 
     /// Takes all that should have come by `now`.
-    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Request<P>> {
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<((u16, u16), Request<P>)> {
         if self.next_deadline.is_none_or(|deadline| deadline > now) {
             return Vec::new();
         }
-        self.take(|request| request.deadline <= now)
+        let taken = self.open.extract_if(.., |_, request| request.deadline <= now).collect();
+        self.find_next_deadline();
+        taken
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

@@ -101,6 +101,8 @@ pub struct AdaptiveConfig {
     /// To how many data peers it is sent on unasked by who has few near, by how many nodes it has
     /// passed.
     pub pushes: Vec<usize>,
+    /// The same in a network in which hardly anybody has peers near by.
+    pub pushes_alone: Vec<usize>,
     /// Combinations that who feeds adds when it has the message, as a share of what it fed.
     pub combination_share: f64,
 }
@@ -113,11 +115,11 @@ impl Default for AdaptiveConfig {
             fragment_bytes_min: 1 << 10,
             fragment_bytes_max: 16 << 10,
             generation_fragments: 128,
-            data_peers: 30,
-            data_peers_max: 48,
+            data_peers: 72,
+            data_peers_max: 108,
             data_peers_nearest: 8,
-            near_rtt: Duration::from_millis(40),
-            near_peers_few: 4,
+            near_rtt: Duration::from_millis(100),
+            near_peers_few: 3,
             tell_near_after: Duration::from_millis(1),
             tell_far_after: Duration::from_millis(20),
             asks_per_peer: 1,
@@ -125,7 +127,8 @@ impl Default for AdaptiveConfig {
             first_peers: 10,
             carried_over: 1,
             pushes: vec![4, 4],
-            combination_share: 0.25,
+            pushes_alone: vec![16, 16, 3],
+            combination_share: 0.3,
         }
     }
 }

@@ -24,6 +24,7 @@
 
 pub mod wire;
 
+mod answers;
 mod asking;
 mod commitment;
 mod config;

@@ -190,15 +190,31 @@ impl<P: PeerName> Message<P> {
     /// who was sent them first may keep them for itself.
     pub(crate) fn rare(&self, generation: u16) -> Bitmap {
         let told = self.links.values().map(|link| link.exchange.told(generation));
+        let tellers = told.filter(|told| !told.is_empty()).count();
+        self.held_by_fewer(generation, (tellers / 2).max(2))
+    }
+
+    /// Returns the fragments of a generation that at most one tells of: who was sent them first.
+    pub(crate) fn lonely(&self, generation: u16) -> Bitmap {
+        self.held_by_fewer(generation, 2)
+    }
+
+    fn held_by_fewer(&self, generation: u16, few: usize) -> Bitmap {
+        let told = self.links.values().map(|link| link.exchange.told(generation));
         let told: Vec<Bitmap> = told.filter(|told| !told.is_empty()).collect();
         let holders = |index: u16| told.iter().filter(|told| told.contains(index)).count();
-        let few = (told.len() / 2).max(2);
         (0..self.shape.fragments()).filter(|&index| holders(index) < few).collect()
     }
 
     /// Returns how many fragments make the message.
     pub(crate) fn fragments(&self) -> u32 {
         self.holding().map_or(self.shape.fragments().into(), Holding::total)
+    }
+
+    /// Returns whether fragments of ours have not left at all.
+    pub(crate) fn leaves_first(&self) -> bool {
+        self.is_own()
+            && self.holding().is_some_and(|all| !all.is_whole() && self.spread.first < all.total())
     }
 
     pub(crate) fn is_own(&self) -> bool {

@@ -159,9 +159,12 @@ impl<P: PeerName> State<P> {
     }
 
     fn answer_within(&self, peer: P) -> Duration {
-        let asked = self.peers.get(&peer).map_or(0, |state| state.asked as u32);
+        let state = self.peers.get(&peer);
+        let asked = state.map_or(0, |state| state.asked as u32);
+        // Where links are slow everybody's queue is long, which is no reason to ask others for the
+        // same.
         3 * self.windows.rtt(peer).unwrap_or(RTT_UNKNOWN) / 2
-            + ANSWER_SPARE
+            + ANSWER_SPARE.max(2 * self.answers.usual())
             + ANSWER_SPARE_EACH * asked
     }
 
@@ -205,7 +208,8 @@ impl<P: PeerName> State<P> {
     fn give_up_overdue(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let overdue = message.spread.requests.take_overdue(now);
-        for request in overdue {
+        for (place, request) in overdue {
+            self.answers.await_late(hash, place, request.peer, request.asked_at);
             self.end_request(&request);
             if let Some(peer) = self.peers.get_mut(&request.peer) {
                 peer.on_no_answer(now.saturating_duration_since(request.asked_at));

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use rand::RngExt;
 use rlnc::Absorbed;
 
 use super::State;
@@ -31,8 +32,10 @@ impl<P: PeerName> State<P> {
             if !link.takes() {
                 continue;
             }
-            let count = (f64::from(k) * share / f64::from(feed.parts)).ceil() as usize;
             for generation in 0..generations {
+                // Of many feeders each sends one by chance, so that together they send the share.
+                let expected = f64::from(k) * share / f64::from(feed.parts);
+                let count = (expected + self.rng.random::<f64>()) as usize;
                 if link.exchange.told(generation) != Bitmap::first(k) {
                     link.exchange.add_combinations(generation, count);
                 }

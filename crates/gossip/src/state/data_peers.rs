@@ -142,11 +142,12 @@ impl<P: PeerName> State<P> {
 
     /// The peer wants to be fed, or no more.
     pub(super) fn on_feed(&mut self, peer: P, topic: &Topic, part: u8, parts: u8) {
-        let feeds = (parts > 0).then_some(Feed { part, parts });
+        let feeds = (part < parts).then_some(Feed { part, parts });
         if let Some(ours) = self.topics.get_mut(topic)
             && let Some(data) = ours.data.peers.get_mut(&peer)
         {
             data.feeds = feeds;
+            data.is_fed = parts > 0;
         }
     }
 }

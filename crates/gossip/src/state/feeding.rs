@@ -8,7 +8,10 @@ use rand::seq::IteratorRandom;
 use super::State;
 use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::Due};
 
-/// The publisher looks whether others hold what left after this time, or two round trips.
+/// The publisher looks whether anybody holds what left after this time, or two round trips.
+const FIRST_LOOK_AFTER_MIN: Duration = Duration::from_millis(150);
+
+/// And whether most do, again and again after this time, or two round trips.
 const LOOK_AFTER_MIN: Duration = Duration::from_millis(400);
 
 /// Who finds no more near peers than this that hold a fragment is one of the first there.
@@ -47,10 +50,15 @@ impl<P: PeerName> State<P> {
         if targets.is_empty() {
             return self.has_left(hash);
         }
+        let near = targets.iter().filter(|&&peer| self.is_near(peer)).count();
         let mut nearest: Vec<(Option<Duration>, P)> =
             targets.into_iter().map(|peer| (self.windows.rtt(peer), peer)).collect();
         nearest.sort_by_key(|&(rtt, peer)| (rtt.unwrap_or(Duration::MAX), peer));
-        nearest.truncate(self.config.adaptive.first_peers);
+        // Far connections that were idle bring one frame in their first round trip: as many of
+        // them as there are.
+        if near >= self.config.adaptive.first_peers {
+            nearest.truncate(self.config.adaptive.first_peers);
+        }
         for (_, peer) in nearest {
             let Some(message) = self.messages.get_mut(&hash) else { return };
             message.links.entry(peer).or_default().exchange.is_first = true;
@@ -66,7 +74,7 @@ impl<P: PeerName> State<P> {
         if holding.is_whole() || message.spread.look_at.is_some() || message.spread.looks > 0 {
             return;
         }
-        let look_at = now + self.look_after(hash);
+        let look_at = now + self.look_after(hash, FIRST_LOOK_AFTER_MIN);
         if let Some(message) = self.messages.get_mut(&hash) {
             message.spread.look_at = Some(look_at);
             message.spread.looks = 1;
@@ -74,10 +82,15 @@ impl<P: PeerName> State<P> {
         self.schedule(hash);
     }
 
-    fn look_after(&self, hash: HeaderHash) -> Duration {
-        let Some(message) = self.messages.get(&hash) else { return LOOK_AFTER_MIN };
+    /// Returns when to look: after two round trips, and `min` at least.
+    fn look_after(&self, hash: HeaderHash, min: Duration) -> Duration {
+        let Some(message) = self.messages.get(&hash) else { return min };
+        // Its fragments went to the nearest: they answer first.
         let rtts = message.links.keys().filter_map(|&peer| self.windows.rtt(peer));
-        LOOK_AFTER_MIN.max(2 * rtts.max().unwrap_or_default())
+        let mut rtts: Vec<Duration> = rtts.collect();
+        rtts.sort_unstable();
+        rtts.truncate(self.config.adaptive.first_peers);
+        min.max(2 * rtts.last().copied().unwrap_or_default())
     }
 
     /// Sends again what few are known to hold: they may keep it for themselves.
@@ -86,17 +99,19 @@ impl<P: PeerName> State<P> {
         if message.spread.look_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        let again = now + self.look_after(hash);
+        let again = now + self.look_after(hash, LOOK_AFTER_MIN);
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let Some(holding) = message.holding() else { return };
         let generations = holding.generations() as u16;
+        let is_first = message.spread.looks == 1;
         let lonely: Vec<Due> = (0..generations)
             .flat_map(|generation| {
-                let rare = message.rare(generation);
+                let rare =
+                    if is_first { message.lonely(generation) } else { message.rare(generation) };
                 rare.iter().map(move |index| Due { generation, index, hops: 0 }).collect::<Vec<_>>()
             })
             .collect();
-        if lonely.is_empty() || message.spread.looks >= LOOKS_MAX {
+        if (lonely.is_empty() && !is_first) || message.spread.looks >= LOOKS_MAX {
             return;
         }
         message.spread.looks += 1;
@@ -118,6 +133,7 @@ impl<P: PeerName> State<P> {
         let place = u32::from(generation) * u32::from(message.shape.fragments()) + u32::from(index);
         let topic = message.topic().clone();
         let Some(ours) = self.topics.get(&topic) else { return };
+        let is_alone = ours.data.is_alone();
         let fed = ours
             .data
             .peers
@@ -132,7 +148,9 @@ impl<P: PeerName> State<P> {
         if near.len() >= self.config.adaptive.near_peers_few {
             return self.carry_over(hash, due, &near, far);
         }
-        let pushes = self.config.adaptive.pushes.get(usize::from(hops)).copied().unwrap_or(0);
+        let config = &self.config.adaptive;
+        let pushes = if is_alone { &config.pushes_alone } else { &config.pushes };
+        let pushes = pushes.get(usize::from(hops)).copied().unwrap_or(0);
         if pushes > 0 {
             self.push_to(hash, due, &targets, pushes, true);
         }
@@ -178,7 +196,8 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get(&hash) else { return };
         let topic = message.topic().clone();
         let targets = self.targets(&topic);
-        let count = targets.len();
+        // A mesh may have twice as many, which would bring each message as often.
+        let count = self.config.mesh.target;
         self.push_to(hash, Due { generation: 0, index: 0, hops: 0 }, &targets, count, false);
     }
 }

@@ -128,10 +128,17 @@ impl<P: PeerName> State<P> {
         if let Some(request) = &request {
             self.end_request(request);
         }
+        let asked_at = match request.filter(|request| request.peer == peer) {
+            Some(request) => Some(request.asked_at),
+            None => self.answers.take_late(hash, (generation, index), &peer),
+        };
+        let rtt = self.windows.rtt(peer).unwrap_or_default();
         if let Some(state) = self.peers.get_mut(&peer) {
             state.on_shard(absorbed);
-            if let Some(request) = request.filter(|request| request.peer == peer) {
-                state.on_answer(now.saturating_duration_since(request.asked_at));
+            if let Some(asked_at) = asked_at {
+                let time = now.saturating_duration_since(asked_at);
+                state.on_answer(time);
+                self.answers.on_answer(time.saturating_sub(rtt));
             }
         }
         if !self.outbox.is_tracing() {

@@ -29,6 +29,7 @@ use rlnc::Pool;
 use crate::{
     Config, ConfigError, Fault, HeaderHash, Input, Keys, MessageId, Output, PeerName, Profile,
     PublisherId, Stats, Topic, TopicStats, View,
+    answers::Answers,
     jobs::Jobs,
     message::Messages,
     outbox::Outbox,
@@ -97,6 +98,8 @@ pub struct State<P> {
     acknowledgements: BTreeSet<(Instant, P)>,
     /// Peers that may not be asked for more fragments until one comes.
     full: BTreeSet<P>,
+    /// How long answers take.
+    answers: Answers<P>,
     /// When something is to be done for a message of profile `adaptive`.
     agenda: BTreeSet<(Instant, HeaderHash)>,
     /// What is held against peers that left.
@@ -156,6 +159,7 @@ impl<P: PeerName> State<P> {
             rumours: Rumours::new(),
             acknowledgements: BTreeSet::new(),
             full: BTreeSet::new(),
+            answers: Answers::default(),
             agenda: BTreeSet::new(),
             records: Records::new(),
             opportunity_in: OPPORTUNITY_HEARTBEATS,

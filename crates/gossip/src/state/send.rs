@@ -108,7 +108,8 @@ impl<P: PeerName> State<P> {
             if link.exchange.needs_list(generation) {
                 frame.list = message.holding().and_then(|all| all.list(generation)).cloned();
             }
-            if message.is_own() && message.shards_sent >= u64::from(message.fragments()) {
+            let has_left = message.shards_sent >= u64::from(message.fragments());
+            if message.is_own() && has_left && !message.leaves_first() {
                 self.has_left(hash);
                 self.all_sent_once(now, hash);
             }

@@ -11,9 +11,13 @@ use rand_chacha::rand_core::Rng;
 
 use crate::{AdaptiveConfig, PeerName};
 
+/// Who has fewer data peers that are not fed themselves has all of them feed it.
+const FEEDERS_FEW: usize = 8;
+
 /// The part of a message's fragments that one of those who feed a node sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Feed {
+    /// The same as `parts`: nothing, others do.
     pub(crate) part: u8,
     /// Among how many the message is shared out; never 0.
     pub(crate) parts: u8,
@@ -31,8 +35,10 @@ impl Feed {
 pub(crate) struct DataPeer {
     /// What we are to send it unasked.
     pub(crate) feeds: Option<Feed>,
-    /// What it was told to send us unasked.
-    pub(crate) fed: Option<Feed>,
+    /// It is fed itself.
+    pub(crate) is_fed: bool,
+    /// What it was told: what to send us unasked, or that others do.
+    pub(crate) told: Option<Feed>,
 }
 
 /// All of them for a topic.
@@ -129,15 +135,28 @@ impl<P: PeerName> DataPeers<P> {
         changes
     }
 
-    /// Shares the message out among all data peers, or among none; returns who is to be told what.
+    /// Returns whether most data peers are fed themselves: hardly anybody has peers near by.
+    pub(crate) fn is_alone(&self) -> bool {
+        2 * self.peers.values().filter(|state| state.is_fed).count() > self.peers.len()
+    }
+
+    /// Shares the message out among the data peers that are not fed themselves, or among none;
+    /// returns who is to be told what.
     pub(crate) fn share_out(&mut self, is_fed: bool) -> Vec<(P, Option<Feed>)> {
-        let parts = self.peers.len().min(usize::from(u8::MAX)) as u8;
+        let sources = self.peers.values().filter(|state| !state.is_fed).count();
+        // Better late than from too few.
+        let from_all = sources < FEEDERS_FEW;
+        let parts = if from_all { self.peers.len() } else { sources };
+        let parts = parts.min(usize::from(u8::MAX)) as u8;
         let mut told = Vec::new();
-        for ((&peer, state), part) in self.peers.iter_mut().zip(0..=u8::MAX) {
-            let fed = (is_fed && part < parts).then_some(Feed { part, parts });
-            if state.fed != fed {
-                state.fed = fed;
-                told.push((peer, fed));
+        let mut next = 0;
+        for (&peer, state) in &mut self.peers {
+            let part = if next < parts && (from_all || !state.is_fed) { next } else { parts };
+            next += u8::from(part < parts);
+            let feed = (is_fed && parts > 0).then_some(Feed { part, parts });
+            if state.told != feed {
+                state.told = feed;
+                told.push((peer, feed));
             }
         }
         told

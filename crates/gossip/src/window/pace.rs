@@ -12,7 +12,7 @@ use std::{
 use super::FRAME_BYTES;
 
 /// What may leave before anything is known of the rate: at 50 Mbit/s 42 ms.
-const FIRST_BYTES: u64 = 16 * FRAME_BYTES;
+const FIRST_BYTES: u64 = 80 * FRAME_BYTES;
 
 /// After this time without any answer as much may leave again: who was sent it may be gone.
 const FIRST_AGAIN: Duration = Duration::from_millis(500);

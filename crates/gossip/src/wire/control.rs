@@ -267,7 +267,7 @@ fn take_feed(reader: &mut Reader) -> Result<Control, WireError> {
     let topic = reader.take_topic()?;
     let part = reader.take_u8("the part of a feed")?;
     let parts = reader.take_u8("the parts of a feed")?;
-    in_range("part of a feed", part.into(), 0, u64::from(parts).saturating_sub(1))?;
+    in_range("part of a feed", part.into(), 0, parts.into())?;
     Ok(Control::Feed { topic, part, parts })
 }
 

@@ -44,6 +44,8 @@ pub struct AdaptiveSettings {
     #[expect(missing_docs, reason = "as there")]
     pub pushes: Option<Vec<usize>>,
     #[expect(missing_docs, reason = "as there")]
+    pub pushes_alone: Option<Vec<usize>>,
+    #[expect(missing_docs, reason = "as there")]
     pub combination_share: Option<f64>,
 }
 
@@ -75,6 +77,7 @@ impl AdaptiveSettings {
             first_peers = first_peers,
             carried_over = carried_over,
             pushes = pushes,
+            pushes_alone = pushes_alone,
             combination_share = combination_share,
         );
     }
