@@ -1,6 +1,6 @@
 # Every task of the project. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check sim sim-full sim-validate clean generate-identity go-client down page-test images docker-test dist kubernetes ci test-docker test-scripts validate
+.PHONY: guide help up test build lint doc unit miri cross interop deny audit fuzz fuzz-replay lab bench-link bench-node bench-proxy bench-compare bench-coding bench-coding-check sim sim-full sim-validate clean generate-identity go-client down page-test images docker-test dist kubernetes ci test-docker test-scripts validate
 
 CARGO ?= cargo
 # The profile that the programs are built with; `dev` takes a fraction of the time.
@@ -210,6 +210,9 @@ fuzz-replay: ## Run the committed fuzz corpus as a plain test
 	$(CARGO) fmt --manifest-path testing/fuzz/Cargo.toml --check
 	$(CARGO) clippy --manifest-path testing/fuzz/Cargo.toml --no-default-features --lib --tests --quiet -- -D warnings
 	$(CARGO) test --manifest-path testing/fuzz/Cargo.toml --no-default-features --lib --quiet
+
+lab: ## Measure real nodes over shaped links beside GossipSub (needs root): make lab [quick=1] [write=1]
+	@sh script/lab.sh $(if $(filter 1,$(quick)),--quick,$(if $(filter 1,$(write)),--write docs/benchmarks.md)) $(ARGS)
 
 bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
 	@sh script/bench-link.sh

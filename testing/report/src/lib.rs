@@ -11,6 +11,22 @@ use anyhow::{Context, Result};
 ///
 /// When the file cannot be read or written, or has no such section.
 pub fn write_section(path: &Path, name: &str, text: &str) -> Result<()> {
+    let (before, after) = around_section(path, name)?;
+    let whole = format!("{before}<!-- {name} -->\n{text}{after}");
+    std::fs::write(path, whole).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Checks that [`write_section`] will find its section: who measures for long wants to know before.
+///
+/// # Errors
+///
+/// When the file cannot be read, or has no such section.
+pub fn check_section(path: &Path, name: &str) -> Result<()> {
+    around_section(path, name).map(|_| ())
+}
+
+/// Returns what stands before the section and what follows it, with the mark at its end.
+fn around_section(path: &Path, name: &str) -> Result<(String, String)> {
     let held = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
     let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
@@ -18,8 +34,7 @@ pub fn write_section(path: &Path, name: &str, text: &str) -> Result<()> {
         anyhow::bail!("{} has no section between {begin} and {end}", path.display());
     };
     anyhow::ensure!(from < to, "in {}, {end} comes before {begin}", path.display());
-    let whole = format!("{}{begin}\n{text}{}", &held[..from], &held[to..]);
-    std::fs::write(path, whole).with_context(|| format!("{} cannot be written", path.display()))
+    Ok((held[..from].to_owned(), held[to..].to_owned()))
 }
 
 /// Returns the day, in UTC.
@@ -63,6 +78,8 @@ mod tests {
         write_section(&path, "a", "new\n").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "before\n<!-- a -->\nnew\n<!-- /a -->\nafter\n");
+        check_section(&path, "a").unwrap();
+        assert!(check_section(&path, "b").is_err());
         let error = write_section(&path, "b", "new\n").unwrap_err().to_string();
         assert!(error.ends_with("has no section between <!-- b --> and <!-- /b -->"), "{error}");
         std::fs::remove_dir_all(&directory).unwrap();

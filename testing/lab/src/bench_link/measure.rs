@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    process::{Child, Command},
+    process::Child,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lab::namespace::Namespace;
 
 use crate::{
     Transport,
@@ -48,11 +49,9 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(namespace: &str, arguments: &[String]) -> Result<Self> {
+    fn start(namespace: &Namespace, arguments: &[String]) -> Result<Self> {
         let program = std::env::current_exe()?;
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace]).arg(program).args(arguments);
-        Ok(Self(command.spawn()?))
+        Ok(Self(namespace.command(&program).args(arguments).spawn()?))
     }
 
     fn finish(mut self) -> Result<()> {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use e2e::node_process::NodeProcess;
-
-/// Ticks of a second in the process folder; the same on every Linux that Rust runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
+use lab::process::cpu_time;
 
 /// What one process has used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,17 +19,8 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn of(node: &NodeProcess) -> Result<Self> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", node.id()))?;
-        // The name of the program, in brackets, may contain anything.
-        let (_, fields) = text.rsplit_once(')').context("no name in the process's status")?;
-        let ticks: f64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<f64>().unwrap_or_default())
-            .sum();
         Ok(Self {
-            cpu: Duration::from_secs_f64(ticks / TICKS_PER_SECOND),
+            cpu: cpu_time(node.id())?,
             resident_kib: node.memory_kib("VmRSS"),
             peak_kib: node.memory_kib("VmHWM"),
         })
