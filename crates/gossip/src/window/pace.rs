@@ -11,7 +11,8 @@ use std::{
 
 use super::FRAME_BYTES;
 
-/// What may leave before anything is known of the rate: at 50 Mbit/s 42 ms.
+/// What may leave before anything is known of the rate: a message of 1 MiB from a publisher whose
+/// peers are all far, whose first answer comes when all of it could have left.
 const FIRST_BYTES: u64 = 80 * FRAME_BYTES;
 
 /// After this time without any answer as much may leave again: who was sent it may be gone.
@@ -22,6 +23,9 @@ const QUEUE_BYTES: u64 = 8 * FRAME_BYTES;
 
 /// Or for how long, if that is more: timers are no finer than a millisecond.
 const QUEUE_TIME: Duration = Duration::from_millis(2);
+
+/// Until answers are late a node sends at this rate at least, in bytes per second: 50 Mbit/s.
+const RATE_FIRST: f64 = 6_250_000.0;
 
 /// How much faster than the rate measured at the start, to find how fast it can be.
 const GAIN_START: f64 = 3.0;
@@ -48,6 +52,9 @@ pub(super) struct Pace {
     first_since: Option<Instant>,
     /// How much longer than the shortest time the latest frames took, by when that was known.
     delays: VecDeque<(Instant, Duration)>,
+    /// All answers were late once: the rate is that of the uplink and not of what there was to
+    /// send.
+    was_late: bool,
 }
 
 impl Pace {
@@ -59,15 +66,17 @@ impl Pace {
     }
 
     /// Returns the rate to send at; `rate` bytes per second arrive.
-    fn speed(&self, now: Instant, rate: f64, is_starting: bool) -> f64 {
+    fn speed(&mut self, now: Instant, rate: f64, is_starting: bool) -> f64 {
         let earliest = self.delays.iter().find(|(at, _)| *at + DELAYS_KEPT >= now);
         let is_late = earliest.is_some_and(|&(_, delay)| delay > LATE + Self::queue_time(rate));
-        let gain = match (is_late, is_starting) {
-            (true, _) => GAIN_DOWN,
-            (false, true) => GAIN_START,
-            (false, false) => GAIN_UP,
-        };
-        rate * gain
+        self.was_late |= is_late;
+        match (is_late, self.was_late) {
+            (true, _) => rate * GAIN_DOWN,
+            // What little there was to send says nothing of the uplink.
+            (false, false) => (rate * GAIN_START).max(RATE_FIRST),
+            (false, true) if is_starting => rate * GAIN_START,
+            (false, true) => rate * GAIN_UP,
+        }
     }
 
     fn queue_time(rate: f64) -> Duration {
@@ -136,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn before_a_rate_is_known_a_few_frames_leave_and_as_many_again_later() {
+    fn before_a_rate_is_known_so_many_frames_leave_and_as_many_again_later() {
         let (now, mut pace) = (start(), Pace::default());
         assert_eq!(send(&mut pace, now, FIRST_AGAIN, None), FIRST_BYTES);
         assert_eq!(send(&mut pace, now + FIRST_AGAIN, FIRST_AGAIN, None), FIRST_BYTES);
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_second_brings_a_little_more_than_the_rate_and_less_while_answers_are_late() {
         let second = Duration::from_secs(1);
-        let (now, mut pace) = (start(), Pace::default());
+        let (now, mut pace) = (start(), Pace { was_late: true, ..Pace::default() });
         let bytes = send(&mut pace, now, second, Some(RATE)) as f64;
         assert!((bytes / (RATE * GAIN_UP) - 1.0).abs() < 0.03, "{bytes}");
         let mut late = Pace::default();
@@ -156,6 +165,16 @@ mod tests {
             bytes += send(&mut late, at, second / 40, Some(RATE));
         }
         assert!((bytes as f64 / (RATE * GAIN_DOWN) - 1.0).abs() < 0.05, "{bytes}");
+    }
+
+    #[test]
+    fn until_answers_are_late_the_rate_is_not_that_of_the_uplink() {
+        let (now, mut pace) = (start(), Pace::default());
+        assert!((pace.speed(now, RATE, false) - RATE * GAIN_START).abs() < 1.0);
+        pace.on_delay(now, Duration::from_millis(200));
+        assert!((pace.speed(now, RATE, false) - RATE * GAIN_DOWN).abs() < 1.0);
+        let later = now + DELAYS_KEPT * 2;
+        assert!((pace.speed(later, RATE, false) - RATE * GAIN_UP).abs() < 1.0);
     }
 
     #[test]
