@@ -128,7 +128,7 @@ impl Default for AdaptiveConfig {
             carried_over: 1,
             pushes: vec![4, 4],
             pushes_alone: vec![16, 16, 3],
-            combination_share: 0.3,
+            combination_share: 0.25,
         }
     }
 }

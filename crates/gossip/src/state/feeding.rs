@@ -8,10 +8,10 @@ use rand::seq::IteratorRandom;
 use super::State;
 use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::Due};
 
-/// The publisher looks whether anybody holds what left after this time, or two round trips.
+/// The publisher looks whether anybody holds what left after this time, or three round trips.
 const FIRST_LOOK_AFTER_MIN: Duration = Duration::from_millis(150);
 
-/// And whether most do, again and again after this time, or two round trips.
+/// And whether most do, again and again after this time, or three round trips.
 const LOOK_AFTER_MIN: Duration = Duration::from_millis(400);
 
 /// Who finds no more near peers than this that hold a fragment is one of the first there.
@@ -82,7 +82,7 @@ impl<P: PeerName> State<P> {
         self.schedule(hash);
     }
 
-    /// Returns when to look: after two round trips, and `min` at least.
+    /// Returns when to look: after three round trips, and `min` at least.
     fn look_after(&self, hash: HeaderHash, min: Duration) -> Duration {
         let Some(message) = self.messages.get(&hash) else { return min };
         // Its fragments went to the nearest: they answer first.
@@ -90,7 +90,7 @@ impl<P: PeerName> State<P> {
         let mut rtts: Vec<Duration> = rtts.collect();
         rtts.sort_unstable();
         rtts.truncate(self.config.adaptive.first_peers);
-        min.max(2 * rtts.last().copied().unwrap_or_default())
+        min.max(3 * rtts.last().copied().unwrap_or_default())
     }
 
     /// Sends again what few are known to hold: they may keep it for themselves.
@@ -104,6 +104,7 @@ impl<P: PeerName> State<P> {
         let Some(holding) = message.holding() else { return };
         let generations = holding.generations() as u16;
         let is_first = message.spread.looks == 1;
+        let total = holding.total() as usize;
         let lonely: Vec<Due> = (0..generations)
             .flat_map(|generation| {
                 let rare =
@@ -118,8 +119,13 @@ impl<P: PeerName> State<P> {
         message.spread.look_at = Some(again);
         let topic = message.topic().clone();
         let targets = self.data_targets(&topic);
+        let count = lonely.len();
         for due in lonely {
             self.push_to(hash, due, &targets, 1, true);
+        }
+        // Who is told what the publisher holds asks it: that is for when much is amiss.
+        if is_first && count < total / 8 {
+            return;
         }
         for generation in 0..generations {
             self.add_news(now, hash, generation);

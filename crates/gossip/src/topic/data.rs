@@ -252,4 +252,27 @@ mod tests {
         assert_eq!(peers.share_out(true), [], "nothing is new");
         assert_eq!(peers.share_out(false).len(), 5);
     }
+
+    #[test]
+    fn who_is_fed_feeds_nobody_unless_few_are_not() {
+        let fed = |count: u32| {
+            let mut peers = DataPeers::default();
+            let state = |peer| DataPeer { is_fed: peer < count, ..DataPeer::default() };
+            peers.peers.extend((0..20).map(|peer| (peer, state(peer))));
+            peers
+        };
+        let told = fed(12).share_out(true);
+        let is_source =
+            |&&(_, feed): &&(u32, Option<Feed>)| feed.is_some_and(|feed| feed.part < feed.parts);
+        let sources: Vec<u32> = told.iter().filter(is_source).map(|&(peer, _)| peer).collect();
+        assert_eq!(sources, (12..20).collect::<Vec<_>>());
+        assert!(told.iter().all(|(_, feed)| feed.is_some_and(|feed| feed.parts == 8)));
+        for place in 0..20 {
+            let from = told.iter().filter(|(_, feed)| feed.is_some_and(|feed| feed.has(place)));
+            assert_eq!(from.count(), 1);
+        }
+        assert_eq!(fed(13).share_out(true).iter().filter(is_source).count(), 20);
+        assert!(!fed(10).is_alone());
+        assert!(fed(11).is_alone());
+    }
 }
