@@ -70,8 +70,7 @@ impl<P: PeerName> State<P> {
         }
     }
 
-    /// As many fragments of our own message have left as it has: whether others hold them will be
-    /// looked at.
+    /// Every fragment of our own message has left once: whether others hold them will be looked at.
     pub(super) fn all_sent_once(&mut self, now: Instant, hash: HeaderHash) {
         let Some(message) = self.messages.get(&hash) else { return };
         let Some(holding) = message.holding() else { return };

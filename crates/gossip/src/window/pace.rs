@@ -171,6 +171,7 @@ mod tests {
     fn until_answers_are_late_the_rate_is_not_that_of_the_uplink() {
         let (now, mut pace) = (start(), Pace::default());
         assert!((pace.speed(now, RATE, false) - RATE * GAIN_START).abs() < 1.0);
+        assert!((pace.speed(now, RATE / 100.0, false) - RATE_FIRST).abs() < 1.0);
         pace.on_delay(now, Duration::from_millis(200));
         assert!((pace.speed(now, RATE, false) - RATE * GAIN_DOWN).abs() < 1.0);
         let later = now + DELAYS_KEPT * 2;
