@@ -120,7 +120,7 @@ impl Default for AdaptiveConfig {
             data_peers_nearest: 8,
             near_rtt: Duration::from_millis(100),
             near_peers_few: 3,
-            tell_near_after: Duration::from_millis(1),
+            tell_near_after: Duration::from_millis(3),
             tell_far_after: Duration::from_millis(20),
             asks_per_peer: 1,
             far_patience: Duration::from_millis(300),

@@ -1,9 +1,15 @@
 //! How far the fragments of one message have spread, and what is to be done for it when.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::Combinations;
-use crate::asking::{Known, Requests};
+use crate::{
+    asking::{Known, Requests},
+    wire::Bitmap,
+};
 
 /// What this node does for one message of profile `adaptive` beside holding it.
 #[derive(Debug)]
@@ -33,27 +39,27 @@ pub(crate) struct Spread<P> {
     pub(crate) wake: Option<Instant>,
 }
 
-/// Generations of which more is held than was told.
+/// What is held and was not told, by generation.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    pub(crate) generations: BTreeSet<u16>,
+    fragments: BTreeMap<u16, Bitmap>,
     pub(crate) due: Option<Instant>,
 }
 
 impl News {
     /// There is more of a generation, to be told at `due` at the latest.
-    pub(crate) fn add(&mut self, generation: u16, due: Instant) {
-        self.generations.insert(generation);
+    pub(crate) fn add(&mut self, generation: u16, fragments: &Bitmap, due: Instant) {
+        self.fragments.entry(generation).or_default().extend(fragments);
         self.due.get_or_insert(due);
     }
 
     /// Takes what is to be told, if it is due at `now`.
-    pub(crate) fn take(&mut self, now: Instant) -> BTreeSet<u16> {
+    pub(crate) fn take(&mut self, now: Instant) -> BTreeMap<u16, Bitmap> {
         if self.due.is_none_or(|due| due > now) {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
         self.due = None;
-        std::mem::take(&mut self.generations)
+        std::mem::take(&mut self.fragments)
     }
 }
 

@@ -355,11 +355,17 @@ impl<P: PeerName> State<P> {
     }
 
     /// There is more of a generation to tell.
-    pub(super) fn add_news(&mut self, now: Instant, hash: HeaderHash, generation: u16) {
+    pub(super) fn add_news(
+        &mut self,
+        now: Instant,
+        hash: HeaderHash,
+        generation: u16,
+        fragments: &Bitmap,
+    ) {
         let config = &self.config.adaptive;
         let Some(message) = self.messages.get_mut(&hash) else { return };
-        message.spread.near.add(generation, now + config.tell_near_after);
-        message.spread.far.add(generation, now + config.tell_far_after);
+        message.spread.near.add(generation, fragments, now + config.tell_near_after);
+        message.spread.far.add(generation, fragments, now + config.tell_far_after);
     }
 
     /// Tells of everything that was not told yet.
@@ -390,12 +396,23 @@ impl<P: PeerName> State<P> {
                 continue;
             }
             let Some(state) = self.peers.get_mut(&peer) else { continue };
-            for &index in told {
+            let mut is_told = false;
+            for (&index, news) in told {
                 let Some(&fragments) = holding.held(index) else { continue };
+                // Who told us of all of it first has no use for it. The publisher, which holds
+                // everything, wants to know how far it came.
+                let link = message.links.get(&peer);
+                let known = link.map(|link| link.exchange.told(index)).unwrap_or_default();
+                if news.without(&known).is_empty() && known.len() < holding.fragments() {
+                    continue;
+                }
                 let generation = GenerationId { header: hash, index };
                 state.control.have(generation, fragments);
+                is_told = true;
             }
-            self.tell_control_ready(peer);
+            if is_told {
+                self.tell_control_ready(peer);
+            }
         }
     }
 

@@ -116,10 +116,11 @@ impl<P: PeerName> State<P> {
                 let taken = fragments.into_iter().filter_map(|(index, bytes)| {
                     (holding.take(generation, index, bytes) == Taken::New).then_some(index)
                 });
-                for index in taken.collect::<Vec<_>>() {
+                let taken: Bitmap = taken.collect();
+                for index in taken.iter() {
                     self.pass_on(hash, (generation, index), u8::MAX);
                 }
-                self.add_news(now, hash, generation);
+                self.add_news(now, hash, generation, &taken);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::seq::IteratorRandom;
 
 use super::State;
-use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::Due};
+use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::{Due, Message}};
 
 /// The publisher looks whether anybody holds what left after this time, or three round trips.
 const FIRST_LOOK_AFTER_MIN: Duration = Duration::from_millis(150);
@@ -131,7 +131,9 @@ impl<P: PeerName> State<P> {
             return;
         }
         for generation in 0..generations {
-            self.add_news(now, hash, generation);
+            let held = self.messages.get(&hash).and_then(Message::holding);
+            let held = held.and_then(|holding| holding.held(generation)).copied();
+            self.add_news(now, hash, generation, &held.unwrap_or_default());
         }
     }
 

@@ -87,7 +87,7 @@ impl<P: PeerName> State<P> {
             return self.check(now, hash, peer);
         }
         self.pass_on(hash, place, hops);
-        self.add_news(now, hash, place.0);
+        self.add_news(now, hash, place.0, &[place.1].into_iter().collect());
         self.recover(now, hash, place.0);
         let Some(holding) = self.messages.get(&hash).and_then(Message::holding) else { return };
         let is_full = holding.is_full();
