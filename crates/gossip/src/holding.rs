@@ -5,7 +5,8 @@ use bytes::{Bytes, BytesMut};
 use rlnc::{Decoder, Encoder, Generations, Pool, Shape, Shard, ShardError};
 
 use crate::{
-    AdaptiveConfig, Commitment, CommitmentError, Commitments, CommittedList, Header,
+    AdaptiveConfig, Commitment, Commitments, Header,
+    commitment::{GenerationTree, Place},
     wire::{Bitmap, PIECE_BYTES_MAX, ROOT_BYTES},
 };
 
@@ -29,7 +30,7 @@ pub(crate) struct Holding {
 struct Part {
     shape: Shape,
     start: usize,
-    list: Option<CommittedList>,
+    tree: GenerationTree,
     /// By index; empty while not held, and once the payload is there.
     fragments: Vec<Bytes>,
     held: Bitmap,
@@ -42,8 +43,6 @@ pub(crate) enum Taken {
     New,
     /// It was held.
     Held,
-    /// Its generation's list is not there: nothing can be said of it.
-    Unknown,
     /// It is none of the message, for this reason.
     False(&'static str),
 }
@@ -53,8 +52,8 @@ pub(crate) enum Taken {
 pub(crate) enum Recovered {
     /// They do not determine the generation.
     TooFew,
-    /// The fragments that were missing.
-    Fragments(Vec<(u16, Bytes)>),
+    /// The fragments that were missing; they are held now.
+    Fragments(Bitmap),
     /// At least one combination is none.
     False,
 }
@@ -101,17 +100,20 @@ impl Holding {
     ) -> Self {
         let mut holding = Self::empty(generations, commitments.map(Commitments::root));
         for (index, part) in holding.parts.iter_mut().enumerate() {
-            part.list = commitments.and_then(|commitments| commitments.list(index));
+            if let Some(tree) = commitments.and_then(|commitments| commitments.tree(index)) {
+                part.tree = tree;
+            }
         }
         holding.complete(payload);
         holding
     }
 
     fn empty(generations: Generations, root: Option<Commitment>) -> Self {
+        let known = root.filter(|_| generations.count() == 1);
         let parts = generations.iter().map(|(range, shape)| Part {
             shape,
             start: range.start as usize,
-            list: None,
+            tree: GenerationTree::new(shape.fragments(), known),
             fragments: vec![Bytes::new(); usize::from(shape.fragments())],
             held: Bitmap::default(),
         });
@@ -167,36 +169,15 @@ impl Holding {
         self.parts.get(usize::from(generation)).map(|part| &part.held)
     }
 
-    /// Returns the list of a generation, where it is known and there is one.
-    pub(crate) fn list(&self, generation: u16) -> Option<&CommittedList> {
-        self.parts.get(usize::from(generation))?.list.as_ref()
-    }
-
-    /// Takes the list of a generation.
-    ///
-    /// # Errors
-    ///
-    /// Returns what is wrong with it: who sent it did not check it.
-    pub(crate) fn take_list(
+    /// Takes a fragment if it is one of the message; `path` leads from it to the root.
+    pub(crate) fn take(
         &mut self,
         generation: u16,
-        list: CommittedList,
-    ) -> Result<(), CommitmentError> {
-        let (count, k) = (self.parts.len(), self.fragments());
-        let Some(part) = self.parts.get_mut(usize::from(generation)) else {
-            return Err(CommitmentError::OtherRoot);
-        };
-        if part.list.is_some() {
-            return Ok(());
-        }
-        let root = self.root.ok_or(CommitmentError::OtherRoot)?;
-        list.verify(root, generation.into(), count, k)?;
-        part.list = Some(list);
-        Ok(())
-    }
-
-    /// Takes a fragment if it is one of the message.
-    pub(crate) fn take(&mut self, generation: u16, index: u16, bytes: Bytes) -> Taken {
+        index: u16,
+        path: &[Commitment],
+        bytes: Bytes,
+    ) -> Taken {
+        let generations = self.parts.len();
         let Some(part) = self.parts.get_mut(usize::from(generation)) else {
             return Taken::False("there is no such generation");
         };
@@ -209,17 +190,24 @@ impl Holding {
         if part.held.contains(index) {
             return Taken::Held;
         }
-        match (&part.list, self.root) {
-            (Some(list), _) if !list.is_fragment(index, &bytes) => {
-                return Taken::False("it is not what the publisher committed to");
-            }
-            (None, Some(_)) => return Taken::Unknown,
-            (Some(_), _) | (None, None) => {}
+        let place = Place { generation: generation.into(), generations, index };
+        let is_right = match self.root {
+            Some(root) => part.tree.take(root, place, path, &bytes).is_ok(),
+            None => path.is_empty(),
+        };
+        if !is_right {
+            return Taken::False("it is not what the publisher committed to");
         }
         part.fragments[usize::from(index)] = bytes;
         part.held.insert(index);
         self.held += 1;
         Taken::New
+    }
+
+    /// Returns what leads from a fragment to the root; nothing for a message that is whole.
+    pub(crate) fn path(&self, generation: u16, index: u16) -> Vec<Commitment> {
+        let part = self.parts.get(usize::from(generation));
+        part.and_then(|part| part.tree.path(index)).unwrap_or_default()
     }
 
     /// Returns a fragment as it travels, with its padding; `None` if it is not held.
@@ -292,16 +280,22 @@ impl Holding {
         })
     }
 
-    /// Computes the missing fragments of a generation from those held and `combinations`, and
-    /// checks each.
+    /// Computes the missing fragments of a generation from those held and `combinations`, checks
+    /// them and takes them.
     pub(crate) fn recover<'a>(
-        &self,
+        &mut self,
         generation: u16,
         combinations: impl Iterator<Item = &'a Shard>,
         pool: &Pool,
     ) -> Recovered {
-        let Some(part) = self.parts.get(usize::from(generation)) else { return Recovered::TooFew };
-        let Some(list) = &part.list else { return Recovered::TooFew };
+        let Some(part) = self.parts.get_mut(usize::from(generation)) else {
+            return Recovered::TooFew;
+        };
+        // One of several generations is tied to the root by a fragment that came; without one nothing
+        // can be checked.
+        if !part.tree.has_root() {
+            return Recovered::TooFew;
+        }
         let k = part.shape.fragments();
         let mut decoder = Decoder::new(part.shape);
         let held = part.held.iter().filter_map(|index| {
@@ -314,25 +308,22 @@ impl Holding {
                 return Recovered::TooFew;
             }
         }
-        let missing = Bitmap::first(k).without(&part.held);
         let length = part.shape.fragment_bytes() as usize;
         let range = |index: u16| usize::from(index) * length..(usize::from(index) + 1) * length;
         let Ok(bytes) = decoder.decode(part.shape.generation_bytes(), pool) else {
             return Recovered::TooFew;
         };
-        let is_right = |bytes: &[u8]| {
-            missing.iter().all(|index| list.is_fragment(index, &bytes[range(index)]))
+        let Ok(message) = bytes.verify(|bytes| part.tree.fill(|index| &bytes[range(index)])) else {
+            return Recovered::False;
         };
-        match bytes.verify(is_right) {
-            Ok(message) => {
-                let bytes = message.into_bytes();
-                let fragments = missing.iter();
-                Recovered::Fragments(
-                    fragments.map(|index| (index, bytes.slice(range(index)))).collect(),
-                )
-            }
-            Err(_) => Recovered::False,
+        let bytes = message.into_bytes();
+        let missing = Bitmap::first(k).without(&part.held);
+        for index in missing.iter() {
+            part.fragments[usize::from(index)] = bytes.slice(range(index));
         }
+        part.held.extend(&missing);
+        self.held += u32::from(missing.len());
+        Recovered::Fragments(missing)
     }
 
     fn generation_bytes(&self) -> usize {
@@ -364,7 +355,8 @@ mod tests {
     }
 
     fn pass(from: &Holding, to: &mut Holding, generation: u16, index: u16) -> Taken {
-        to.take(generation, index, from.fragment(generation, index).expect("held"))
+        let bytes = from.fragment(generation, index).expect("held");
+        to.take(generation, index, &from.path(generation, index), bytes)
     }
 
     #[test]
@@ -394,16 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_without_its_list_says_nothing_and_a_false_one_is_told() {
+    fn a_fragment_is_taken_once_and_a_false_one_is_told() {
         let payload = payload(1000);
         let generations = Generations::new(1000, 7, 500).expect("it can be cut");
         let (own, mut other) = pair(&payload, generations);
-        assert_eq!(pass(&own, &mut other, 1, 3), Taken::Unknown);
-        let list = own.list(1).expect("its list").clone();
-        assert_eq!(other.take_list(0, list.clone()), Err(CommitmentError::OtherRoot));
-        assert_eq!(other.take_list(1, list), Ok(()));
         assert_eq!(pass(&own, &mut other, 1, 3), Taken::New);
         assert_eq!(pass(&own, &mut other, 1, 3), Taken::Held);
+        assert_eq!(other.path(1, 3), own.path(1, 3));
         let wrong = own.fragment(1, 2).expect("held");
         for (generation, index, bytes) in [
             (1, 4, wrong.clone()),
@@ -411,9 +400,56 @@ mod tests {
             (2, 0, wrong.clone()),
             (1, 2, wrong.slice(1..)),
         ] {
-            assert!(matches!(other.take(generation, index, bytes), Taken::False(_)));
+            let path = own.path(generation, index);
+            assert!(matches!(other.take(generation, index, &path, bytes), Taken::False(_)));
         }
+        let path = own.path(1, 2);
+        assert!(matches!(other.take(1, 2, &path[1..], wrong), Taken::False(_)));
         assert_eq!(other.held_count(), 1);
+    }
+
+    #[test]
+    fn a_whole_message_has_no_path() {
+        let bytes = payload(10);
+        let mut whole = Holding::empty(Generations::new(10, 1, 10).expect("one fragment"), None);
+        let path = [Commitment([1; 20])];
+        assert!(matches!(whole.take(0, 0, &path, bytes.clone()), Taken::False(_)));
+        assert_eq!(whole.take(0, 0, &[], bytes), Taken::New);
+    }
+
+    /// Returns so many combinations of a generation.
+    fn combinations(own: &Holding, generation: u16, count: u8) -> Vec<Shard> {
+        let make = |seed: u8| {
+            let vector = (0..own.fragments()).map(|place| (place as u8 + 1) ^ (seed * 37 + 1));
+            let vector: Bytes = vector.collect::<Vec<_>>().into();
+            let bytes = own.combine(generation, &vector).expect("a whole message");
+            own.parse(generation, vector, bytes).expect("a sound shard")
+        };
+        (0..count).map(make).collect()
+    }
+
+    #[test]
+    fn combinations_recover_what_is_missing_and_that_can_be_passed_on() {
+        let payload = payload(1000);
+        let generations = Generations::new(1000, 7, 500).expect("it can be cut");
+        let (own, mut other) = pair(&payload, generations);
+        let pool = Pool::new(usize::MAX);
+        let coded = combinations(&own, 1, 2);
+        assert_eq!(other.recover(1, coded.iter(), &pool), Recovered::TooFew);
+        for index in [0, 1, 2, 4, 5] {
+            assert_eq!(pass(&own, &mut other, 1, index), Taken::New);
+        }
+        let false_one = own.parse(1, coded[0].coefficients().clone(), vec![9; 72].into());
+        let with_false = [false_one.expect("a sound shard"), coded[1].clone()];
+        assert_eq!(other.recover(1, with_false.iter(), &pool), Recovered::False);
+        assert_eq!(other.held_count(), 5);
+        let missing: Bitmap = [3, 6].into_iter().collect();
+        assert_eq!(other.recover(1, coded.iter(), &pool), Recovered::Fragments(missing));
+        assert_eq!(other.held_count(), 7);
+        let (_, mut third) = pair(&payload, generations);
+        for index in 0..7 {
+            assert_eq!(pass(&other, &mut third, 1, index), Taken::New);
+        }
     }
 
     proptest! {
@@ -433,8 +469,6 @@ mod tests {
             places.sort_by_key(|&(g, i)| (u64::from(g) * 1_000_003 + u64::from(i) * 7919) ^ order);
             for &(generation, index) in &places {
                 prop_assert!(!other.is_full());
-                let list = own.list(generation).expect("its list").clone();
-                prop_assert_eq!(other.take_list(generation, list), Ok(()));
                 prop_assert_eq!(pass(&own, &mut other, generation, index), Taken::New);
             }
             prop_assert!(other.is_full());

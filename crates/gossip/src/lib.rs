@@ -50,7 +50,7 @@ mod view;
 mod window;
 mod work;
 
-pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentError, Commitments, CommittedList};
+pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentError, Commitments};
 pub use config::{AdaptiveConfig, Config, ConfigError, Limits, MeshConfig, Profile};
 pub use event::{
     Delivery, Direction, Fault, Input, Output, Publish, PublishError, RpcMeta, ShardTrace, Trace,

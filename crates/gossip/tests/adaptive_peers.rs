@@ -39,18 +39,32 @@ fn a_false_fragment_convicts_its_sender_and_nobody_else_is_held_up() {
 }
 
 #[test]
-fn a_false_list_convicts_its_sender() {
+fn a_false_path_convicts_its_sender() {
+    let cut = Cut::new(4_000, 4);
+    for (peer, hashes) in [(1, 1), (2, 2), (3, 3)] {
+        let mut stage = Stage::new(adaptive(), &[peer]);
+        let mut frame = cut.frame(0);
+        if let Some(fragment) = &mut frame.fragment {
+            fragment.path.resize(hashes, fragment.path[0]);
+            fragment.path[0].0[10] ^= 1;
+        }
+        stage.data(peer, frame);
+        let what = "it is not what the publisher committed to";
+        assert_eq!(stage.faults, [(peer, bad_shard(&cut, what))]);
+    }
+}
+
+#[test]
+fn combinations_alone_make_a_message() {
     let cut = Cut::new(4_000, 4);
     let mut stage = Stage::new(adaptive(), &[1]);
-    let mut frame = cut.frame(0);
-    if let Some(list) = &mut frame.list {
-        let mut hashes = list.hashes.to_vec();
-        hashes[30] ^= 1;
-        list.hashes = hashes.into();
+    for vector in [[1, 2, 3, 4], [5, 6, 7, 9], [1, 0, 0, 11], [2, 7, 1, 8]] {
+        assert_eq!(stage.deliveries.len(), 0);
+        stage.data(1, cut.combination(&vector));
     }
-    stage.data(1, frame);
-    let what = "its list is not what the publisher committed to";
-    assert_eq!(stage.faults, [(1, bad_shard(&cut, what))]);
+    assert_eq!(stage.faults, []);
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.deliveries[0].payload, cut.payload);
 }
 
 #[test]

@@ -249,7 +249,8 @@ fn who_sends_what_the_profile_does_not_have_is_disconnected() {
         stage.control(1, &[entry]);
         assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);
     }
-    let fragment = Fragment { generation, index: 0, hops: 0, bytes: Bytes::from_static(&[1]) };
+    let bytes = Bytes::from_static(&[1]);
+    let fragment = Fragment { generation, index: 0, hops: 0, path: Vec::new(), bytes };
     let mut stage = Stage::new(Config::default(), &[1]);
     stage.data(1, DataFrame { fragment: Some(fragment), ..DataFrame::default() });
     assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);

@@ -9,8 +9,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use gossip::{
-    COMMITMENT_BYTES, Commitment, CommittedList, GenerationId, Header, HeaderHash, MessageId,
-    PublisherId, SignedHeader, Topic,
+    COMMITMENT_BYTES, Commitment, GenerationId, Header, HeaderHash, MessageId, PublisherId,
+    SignedHeader, Topic,
     wire::{
         Acknowledgement, Bitmap, Control, DataFrame, Fragment, News, Piece, RefuseReason,
         ShardStart, decode_control, encode_control,
@@ -168,14 +168,11 @@ fn data_frames_are_the_golden_ones() {
 
 #[test]
 fn data_frames_of_profile_adaptive_are_the_golden_ones() {
-    let list = CommittedList {
-        hashes: (0..40).collect(),
-        path: vec![Commitment([0xe0; COMMITMENT_BYTES]), Commitment([0xe1; COMMITMENT_BYTES])],
-    };
     let fragment = Fragment {
         generation: generation([0x44; 32], 2),
         index: 200,
         hops: 1,
+        path: vec![Commitment([0xe0; COMMITMENT_BYTES]), Commitment([0xe1; COMMITMENT_BYTES])],
         bytes: Bytes::from_static(&[0xf0, 0xf1]),
     };
     let frame = DataFrame { fragment: Some(fragment.clone()), ..DataFrame::default() };
@@ -183,11 +180,10 @@ fn data_frames_of_profile_adaptive_are_the_golden_ones() {
     let header = Header { root: Bytes::from_static(&[0x33; 20]), ..header() };
     let frame = DataFrame {
         header: Some(signed(header)),
-        list: Some(list),
-        fragment: Some(fragment),
+        fragment: Some(Fragment { path: Vec::new(), ..fragment }),
         ..DataFrame::default()
     };
-    assert_data("data_header_list_and_fragment", &frame);
+    assert_data("data_header_and_fragment", &frame);
 }
 
 #[test]

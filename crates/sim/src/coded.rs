@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use gossip::{
-    Config, ConfigError, Fault, GenerationId, Input, Job, JobId, Output, Publish, State, Stats,
-    Topic, View, wire::DataFrame,
+    COMMITMENT_BYTES, Config, ConfigError, Fault, GenerationId, Input, Job, JobId, Output, Publish,
+    State, Stats, Topic, View, wire::DataFrame,
 };
 
 use crate::protocol::{Direction, Event, Lane, NodeId, Outgoing, Protocol, Received};
@@ -166,12 +166,8 @@ impl Coded {
                 let lengths = [header.payload_bytes, header.fragment_bytes.into()];
                 bytes += lengths.map(|length| varint_growth(length, scale)).iter().sum::<u64>();
             }
-            if data.list.is_some() {
-                let with = data.clone().encode().len();
-                data.list = None;
-                weighed.header += (with - data.clone().encode().len()) as u32;
-            }
             if let Some(fragment) = &data.fragment {
+                weighed.header += (fragment.path.len() * COMMITMENT_BYTES) as u32;
                 weighed.end = fragment.bytes.len() as u64 * scale;
                 self.cpu += cost::hash(payload);
             }

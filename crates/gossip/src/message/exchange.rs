@@ -37,8 +37,6 @@ struct Part {
     queued: Bitmap,
     /// What the peer asked for and was to get elsewhere.
     put_off: Bitmap,
-    /// The peer has the list.
-    has_list: bool,
 }
 
 impl Exchange {
@@ -52,10 +50,7 @@ impl Exchange {
 
     /// The peer holds these.
     pub(crate) fn tell(&mut self, generation: u16, fragments: &Bitmap) {
-        let part = self.part(generation);
-        part.told.extend(fragments);
-        // Who holds a checked fragment holds the list.
-        part.has_list |= !fragments.is_empty();
+        self.part(generation).told.extend(fragments);
     }
 
     /// Returns what the peer is known to hold.
@@ -153,11 +148,6 @@ impl Exchange {
         self.part(due.generation).sent.insert(due.index);
     }
 
-    /// Something of a generation leaves; returns whether the list must go with it.
-    pub(crate) fn needs_list(&mut self, generation: u16) -> bool {
-        !std::mem::replace(&mut self.part(generation).has_list, true)
-    }
-
     /// The peer needs nothing more.
     pub(crate) fn stop(&mut self) {
         self.due.clear();
@@ -171,14 +161,6 @@ impl Exchange {
 
     /// Our stream was lost: what was on the way may not have come, and lists go again.
     pub(crate) fn restart(&mut self) {
-        for part in &mut self.parts {
-            part.sent = Bitmap::default();
-        }
-        self.forget_lists();
-    }
-
-    /// Lists go again.
-    pub(crate) fn forget_lists(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.has_list = false);
+        self.parts.iter_mut().for_each(|part| part.sent = Bitmap::default());
     }
 }

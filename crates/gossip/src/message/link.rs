@@ -104,10 +104,9 @@ impl Link {
         self.exchange.stop();
     }
 
-    /// The peer may have lost the header and the lists, or never had them: they go again.
+    /// The peer may have lost the header, or never had it: it goes again.
     pub(crate) fn forget_header(&mut self) {
         self.has_header = false;
-        self.exchange.forget_lists();
     }
 
     /// Our stream to the peer was lost: what was on the way may not have come, so the header goes

@@ -10,10 +10,10 @@ use rlnc::Absorbed;
 
 use super::State;
 use crate::{
-    CommittedList, Fault, HeaderHash, PeerName,
-    holding::{Holding, Recovered, Taken},
+    Fault, HeaderHash, PeerName,
+    holding::{Holding, Recovered},
     message::Phase,
-    wire::{Bitmap, Piece, RefuseReason},
+    wire::{Bitmap, Piece},
 };
 
 impl<P: PeerName> State<P> {
@@ -45,15 +45,9 @@ impl<P: PeerName> State<P> {
     }
 
     /// A combination of a generation's fragments comes.
-    pub(super) fn on_combination(
-        &mut self,
-        now: Instant,
-        peer: P,
-        list: Option<CommittedList>,
-        piece: Piece,
-    ) {
+    pub(super) fn on_combination(&mut self, now: Instant, peer: P, piece: Piece) {
         let (hash, generation) = (piece.generation.header, piece.generation.index);
-        if !self.accepts(now, peer, piece.generation, list) {
+        if !self.accepts(now, peer, piece.generation) {
             return;
         }
         let Some(message) = self.messages.get_mut(&hash) else { return };
@@ -69,9 +63,6 @@ impl<P: PeerName> State<P> {
             Ok(shard) => shard,
             Err(what) => return self.disconnect(peer, bad(what)),
         };
-        if holding.list(generation).is_none() {
-            return self.refuse(now, peer, hash, RefuseReason::NoHeader);
-        }
         let held = holding.held(generation).copied().unwrap_or_default();
         let missing = usize::from(holding.fragments() - held.len());
         let kept = message.spread.combinations.keep(generation, peer, shard, missing);
@@ -112,11 +103,7 @@ impl<P: PeerName> State<P> {
                 self.stats.decodes_failed += 1;
                 spread.spoiled.insert(generation);
             }
-            Recovered::Fragments(fragments) => {
-                let taken = fragments.into_iter().filter_map(|(index, bytes)| {
-                    (holding.take(generation, index, bytes) == Taken::New).then_some(index)
-                });
-                let taken: Bitmap = taken.collect();
+            Recovered::Fragments(taken) => {
                 for index in taken.iter() {
                     self.pass_on(hash, (generation, index), u8::MAX);
                 }

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use rand::seq::IteratorRandom;
 
 use super::State;
-use crate::{HeaderHash, PeerName, Topic, holding::Holding, message::{Due, Message}};
+use crate::{
+    HeaderHash, PeerName, Topic,
+    holding::Holding,
+    message::{Due, Message},
+};
 
 /// The publisher looks whether anybody holds what left after this time, or three round trips.
 const FIRST_LOOK_AFTER_MIN: Duration = Duration::from_millis(150);

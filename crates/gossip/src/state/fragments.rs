@@ -7,7 +7,7 @@ use rlnc::Absorbed;
 
 use super::State;
 use crate::{
-    CommittedList, Fault, GenerationId, HeaderHash, Job, PeerName, ShardTrace, Trace,
+    Fault, GenerationId, HeaderHash, Job, PeerName, ShardTrace, Trace,
     holding::{Holding, Taken},
     jobs::Purpose,
     message::{Message, Phase},
@@ -15,41 +15,27 @@ use crate::{
 };
 
 impl<P: PeerName> State<P> {
-    pub(super) fn on_fragment(
-        &mut self,
-        now: Instant,
-        peer: P,
-        list: Option<CommittedList>,
-        fragment: Fragment,
-    ) {
+    pub(super) fn on_fragment(&mut self, now: Instant, peer: P, fragment: Fragment) {
         let hash = fragment.generation.header;
-        if !self.accepts(now, peer, fragment.generation, list) {
+        if !self.accepts(now, peer, fragment.generation) {
             return;
         }
         let (generation, index) = (fragment.generation.index, fragment.index);
         let Some(holding) = self.messages.get_mut(&hash).and_then(Message::holding_mut) else {
             return;
         };
-        match holding.take(generation, index, fragment.bytes) {
+        match holding.take(generation, index, &fragment.path, fragment.bytes) {
             Taken::New => self.on_new_fragment(now, peer, hash, (generation, index), fragment.hops),
             Taken::Held => self.on_held_fragment(now, peer, hash, (generation, index)),
-            Taken::Unknown => self.refuse(now, peer, hash, RefuseReason::NoHeader),
             Taken::False(what) => {
                 self.disconnect(peer, Fault::BadShard { header: hash, what });
             }
         }
     }
 
-    /// Returns whether something of a generation may be looked at: its message is here, and the
-    /// list that came with it, if one did, is the publisher's.
-    pub(super) fn accepts(
-        &mut self,
-        now: Instant,
-        peer: P,
-        generation: GenerationId,
-        list: Option<CommittedList>,
-    ) -> bool {
-        let GenerationId { header: hash, index } = generation;
+    /// Returns whether something of a generation may be looked at: its message is here.
+    pub(super) fn accepts(&mut self, now: Instant, peer: P, generation: GenerationId) -> bool {
+        let hash = generation.header;
         let Some(state) = self.peers.get_mut(&peer) else { return false };
         if state.refused.contains(now, &hash) {
             self.stats.shards_refused += 1;
@@ -61,13 +47,7 @@ impl<P: PeerName> State<P> {
         };
         // The header may have come from another peer: who said that it holds fragments has it.
         message.links.entry(peer).or_default().exchanged = true;
-        let Some(holding) = message.holding_mut() else { return false };
-        let is_false = list.is_some_and(|list| holding.take_list(index, list).is_err());
-        if is_false {
-            let what = "its list is not what the publisher committed to";
-            self.disconnect(peer, Fault::BadShard { header: hash, what });
-        }
-        !is_false
+        message.holding().is_some()
     }
 
     fn on_new_fragment(

@@ -35,7 +35,7 @@ impl<P: PeerName> State<P> {
             Err(error) => return self.disconnect(peer, Fault::Malformed(error)),
         };
         let is_other = match self.config.profile {
-            Profile::Documented => frame.list.is_some() || frame.fragment.is_some(),
+            Profile::Documented => frame.fragment.is_some(),
             Profile::Adaptive => false,
         };
         if is_other {
@@ -63,11 +63,11 @@ impl<P: PeerName> State<P> {
         if let Some(piece) = frame.piece {
             match self.config.profile {
                 Profile::Documented => self.on_piece(now, peer, piece),
-                Profile::Adaptive => return self.on_combination(now, peer, frame.list, piece),
+                Profile::Adaptive => return self.on_combination(now, peer, piece),
             }
         }
         if let Some(fragment) = frame.fragment {
-            self.on_fragment(now, peer, frame.list, fragment);
+            self.on_fragment(now, peer, fragment);
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use super::{State, receive::shard_length};
 use crate::{
     Fault, GenerationId, HeaderHash, MessageId, PeerName, RpcMeta, Trace,
-    message::{Due, Next, NextPiece},
+    message::{Due, Message, Next, NextPiece},
     wire::{Acknowledgement, Control, DataFrame, Fragment, Frame, PIECE_BYTES_MAX, encode_control},
 };
 
@@ -101,13 +101,6 @@ impl<P: PeerName> State<P> {
             if !std::mem::replace(&mut link.has_header, true) {
                 frame.header = Some((*message.signed).clone());
             }
-            let generation = match &next {
-                Next::Fragment(due, _) => due.generation,
-                Next::Piece(next) => next.piece.generation.index,
-            };
-            if link.exchange.needs_list(generation) {
-                frame.list = message.holding().and_then(|all| all.list(generation)).cloned();
-            }
             let has_left = message.shards_sent >= u64::from(message.fragments());
             if message.is_own() && has_left && !message.leaves_first() {
                 self.has_left(hash);
@@ -130,8 +123,10 @@ impl<P: PeerName> State<P> {
             }
             Next::Fragment(Due { generation, index, hops }, bytes) => {
                 self.on_shard_sent(peer, claimed, shard_bytes, false);
+                let holding = self.messages.get(&hash).and_then(Message::holding);
+                let path = holding.map_or_else(Vec::new, |all| all.path(generation, index));
                 let generation = GenerationId { header: hash, index: generation };
-                frame.fragment.insert(Fragment { generation, index, hops, bytes }).bytes.len()
+                frame.fragment.insert(Fragment { generation, index, hops, path, bytes }).bytes.len()
             }
         } as u64;
         let frame = frame.encode();

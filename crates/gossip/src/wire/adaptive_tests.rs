@@ -1,6 +1,5 @@
 //! What only profile `adaptive` sends: each refusal once.
 
-use bytes::Bytes;
 use rlnc::FRAGMENTS_MAX;
 
 use super::*;
@@ -9,14 +8,12 @@ use crate::{COMMITMENT_BYTES, Commitment};
 const GENERATION: GenerationId = GenerationId { header: HeaderHash([1; 32]), index: 3 };
 
 fn fragment(index: u16, bytes: usize) -> Fragment {
-    Fragment { generation: GENERATION, index, hops: 2, bytes: vec![9; bytes].into() }
+    with_path(index, bytes, 6)
 }
 
-fn list(fragments: usize, path: usize) -> CommittedList {
-    CommittedList {
-        hashes: vec![5; fragments * COMMITMENT_BYTES].into(),
-        path: vec![Commitment([6; COMMITMENT_BYTES]); path],
-    }
+fn with_path(index: u16, bytes: usize, hashes: usize) -> Fragment {
+    let path = vec![Commitment([6; COMMITMENT_BYTES]); hashes];
+    Fragment { generation: GENERATION, index, hops: 2, path, bytes: vec![9; bytes].into() }
 }
 
 fn error(frame: DataFrame) -> WireError {
@@ -38,41 +35,30 @@ fn a_fragment_out_of_bounds_is_refused() {
 }
 
 #[test]
-fn a_list_out_of_bounds_is_refused() {
-    let with = |list| DataFrame {
-        list: Some(list),
-        fragment: Some(fragment(1, 1)),
-        ..DataFrame::default()
-    };
-    assert_eq!(error(with(list(0, 0))), out_of_range("hashes of a list", 0, 1, 256));
-    assert_eq!(error(with(list(257, 0))), out_of_range("hashes of a list", 257, 1, 256));
-    assert_eq!(error(with(list(1, 17))), out_of_range("hashes of a path", 17, 0, 16));
-    let frame = with(list(4, 2)).encode().to_bytes();
-    let cut = |bytes| DataFrame::decode(frame.slice(..frame.len() - bytes));
-    let after =
-        frame.len() - DataFrame { list: Some(list(4, 2)), ..DataFrame::default() }.encode().len();
-    assert_eq!(cut(after + 1), Err(WireError::Truncated("the hashes of a path")));
-    assert_eq!(cut(after + 50), Err(WireError::Truncated("the hashes of a list")));
+fn a_path_out_of_bounds_is_refused() {
+    let with = |fragment| DataFrame { fragment: Some(fragment), ..DataFrame::default() };
+    assert_eq!(error(with(with_path(0, 1, 25))), out_of_range("hashes of a path", 25, 0, 24));
+    let frame = with(with_path(0, 1, 24)).encode().to_bytes();
+    assert!(DataFrame::decode(frame.clone()).is_ok());
+    let cut = DataFrame::decode(frame.slice(..frame.len() - 2));
+    assert_eq!(cut, Err(WireError::Truncated("the hashes of a path")));
 }
 
 #[test]
-fn a_list_without_anything_that_it_is_the_list_of_is_refused() {
-    let frame = DataFrame { list: Some(list(4, 2)), ..DataFrame::default() };
-    assert_eq!(error(frame), WireError::Flags(1 << 6));
+fn a_flag_that_means_nothing_is_refused() {
+    let frame = DataFrame { fragment: Some(fragment(1, 1)), ..DataFrame::default() };
+    let mut bytes = frame.encode().to_bytes().to_vec();
+    bytes[0] |= 1 << 7;
+    assert_eq!(DataFrame::decode(bytes.into()), Err(WireError::Flags(0b1100_0000)));
 }
 
 #[test]
-fn a_list_does_not_keep_its_frame_in_memory_and_a_fragment_is_a_slice_of_it() {
-    let frame = DataFrame {
-        list: Some(list(4, 2)),
-        fragment: Some(fragment(1, 100)),
-        ..DataFrame::default()
-    };
+fn a_fragment_is_a_slice_of_its_frame() {
+    let frame = DataFrame { fragment: Some(fragment(1, 100)), ..DataFrame::default() };
     let frame = frame.encode().to_bytes();
-    let inside = |part: &Bytes| frame.as_ptr_range().contains(&part.as_ptr());
     let decoded = DataFrame::decode(frame.clone()).expect("a sound frame");
-    assert!(!inside(&decoded.list.expect("it has a list").hashes));
-    assert!(inside(&decoded.fragment.expect("it has a fragment").bytes));
+    let bytes = decoded.fragment.expect("it has a fragment").bytes;
+    assert!(frame.as_ptr_range().contains(&bytes.as_ptr()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     reader::{Reader, in_range},
     writer::Sink,
 };
-use crate::{COMMITMENT_BYTES, Commitment, CommittedList};
+use crate::{COMMITMENT_BYTES, Commitment};
 
 const EPOCH: u8 = 1;
 const ACKNOWLEDGEMENT: u8 = 1 << 1;
@@ -20,20 +20,20 @@ const PIECE: u8 = 1 << 3;
 const START: u8 = 1 << 4;
 /// The shard has its publisher's index. Only with [`START`].
 const PUBLISHER_INDEX: u8 = 1 << 5;
-/// The commitments to the fragments of a generation come before the payload. Not without one.
-const LIST: u8 = 1 << 6;
 /// The payload is a fragment, and no shard. Not with [`PIECE`].
-const FRAGMENT: u8 = 1 << 7;
+const FRAGMENT: u8 = 1 << 6;
+/// Means nothing yet.
+const UNUSED: u8 = 1 << 7;
 
 /// What the longest frame takes, part by part in their order.
 const LONGEST: usize = 1
     + 5 // epoch
     + (5 + 10 + 5) // acknowledgement
     + (HEADER_BYTES_MAX + 2 + SIGNATURE_BYTES_MAX)
-    + (2 + FRAGMENTS_MAX as usize * COMMITMENT_BYTES + 1 + PATH_HASHES_MAX * COMMITMENT_BYTES)
     + (32 + 3) // generation
-    + (3 + 2 + FRAGMENTS_MAX as usize) // shard start; longer than an offset
+    + (2 + 1 + 1 + PATH_HASHES_MAX * COMMITMENT_BYTES) // fragment; longer than a shard's start
     + PIECE_BYTES_MAX;
+const _: () = assert!(PATH_HASHES_MAX * COMMITMENT_BYTES > 3 + 2 + FRAGMENTS_MAX as usize);
 const _: () = assert!(LONGEST <= FRAME_BYTES_MAX);
 
 impl DataFrame {
@@ -41,7 +41,7 @@ impl DataFrame {
     ///
     /// A value beyond the bounds of the format encodes into a frame that decoding refuses.
     pub fn encode(self) -> Frame {
-        let Self { epoch, acknowledgement, header, list, piece, fragment } = self;
+        let Self { epoch, acknowledgement, header, piece, fragment } = self;
         let start = piece.as_ref().and_then(|piece| piece.start.as_ref());
         let flags = [
             (epoch.is_some(), EPOCH),
@@ -50,7 +50,6 @@ impl DataFrame {
             (piece.is_some(), PIECE),
             (start.is_some(), START),
             (start.is_some_and(|start| start.publisher_index.is_some()), PUBLISHER_INDEX),
-            (list.is_some(), LIST),
             (fragment.is_some(), FRAGMENT),
         ];
         let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
@@ -65,9 +64,6 @@ impl DataFrame {
         }
         if let Some(header) = header {
             put_signed_header(&header, &mut head);
-        }
-        if let Some(list) = list {
-            put_list(&list, &mut head);
         }
         debug_assert!(piece.is_none() || fragment.is_none(), "a frame has one payload");
         let body = match (piece, fragment) {
@@ -91,7 +87,7 @@ impl DataFrame {
         let contradiction = (has(START) && !has(PIECE))
             || (has(PUBLISHER_INDEX) && !has(START))
             || (has(PIECE) && has(FRAGMENT))
-            || (has(LIST) && !has(PIECE) && !has(FRAGMENT));
+            || has(UNUSED);
         if contradiction {
             return Err(WireError::Flags(flags));
         }
@@ -102,7 +98,6 @@ impl DataFrame {
         let acknowledgement =
             has(ACKNOWLEDGEMENT).then(|| acknowledgement::take(&mut reader)).transpose()?;
         let header = has(HEADER).then(|| take_signed_header(&mut reader)).transpose()?;
-        let list = has(LIST).then(|| take_list(&mut reader)).transpose()?;
         let (mut piece, mut fragment) = (None, None);
         if has(PIECE) {
             piece = Some(take_piece(reader, has(START), has(PUBLISHER_INDEX))?);
@@ -111,36 +106,20 @@ impl DataFrame {
         } else {
             reader.finish()?;
         }
-        Ok(Self { epoch, acknowledgement, header, list, piece, fragment })
+        Ok(Self { epoch, acknowledgement, header, piece, fragment })
     }
-}
-
-fn put_list(list: &CommittedList, out: &mut impl Sink) {
-    out.put_varint((list.hashes.len() / COMMITMENT_BYTES) as u64);
-    out.put(&list.hashes);
-    out.put_varint(list.path.len() as u64);
-    for hash in &list.path {
-        out.put(&hash.0);
-    }
-}
-
-/// Reads a list. Its bytes are copied: it outlives its frame.
-fn take_list(reader: &mut Reader) -> Result<CommittedList, WireError> {
-    let fragments = reader.take_varint("hashes of a list", 1, FRAGMENTS_MAX.into())? as usize;
-    let hashes = reader.take("the hashes of a list", fragments * COMMITMENT_BYTES)?;
-    let path = reader.take_varint("hashes of a path", 0, PATH_HASHES_MAX as u64)? as usize;
-    let path = (0..path)
-        .map(|_| reader.take_array("the hashes of a path").map(Commitment))
-        .collect::<Result<_, _>>()?;
-    Ok(CommittedList { hashes: Bytes::copy_from_slice(&hashes), path })
 }
 
 /// Appends everything of `fragment` but its bytes, which it returns.
 fn put_fragment(fragment: Fragment, out: &mut impl Sink) -> Bytes {
-    let Fragment { generation, index, hops, bytes } = fragment;
+    let Fragment { generation, index, hops, path, bytes } = fragment;
     out.put_generation(&generation);
     out.put_varint(index);
     out.put(&[hops]);
+    out.put_varint(path.len() as u64);
+    for hash in &path {
+        out.put(&hash.0);
+    }
     bytes
 }
 
@@ -149,8 +128,12 @@ fn take_fragment(mut reader: Reader) -> Result<Fragment, WireError> {
     let index_max = u64::from(FRAGMENTS_MAX) - 1;
     let index = reader.take_varint("index of a fragment", 0, index_max)? as u16;
     let hops = reader.take_u8("the hops of a fragment")?;
+    let hashes = reader.take_varint("hashes of a path", 0, PATH_HASHES_MAX as u64)?;
+    let path = (0..hashes)
+        .map(|_| reader.take_array("the hashes of a path").map(Commitment))
+        .collect::<Result<_, _>>()?;
     in_range("fragment bytes", reader.remaining() as u64, 1, PIECE_BYTES_MAX as u64)?;
-    Ok(Fragment { generation, index, hops, bytes: reader.into_rest() })
+    Ok(Fragment { generation, index, hops, path, bytes: reader.into_rest() })
 }
 
 /// Appends everything of `piece` but its bytes, which it returns.

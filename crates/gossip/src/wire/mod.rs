@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{CommittedList, GenerationId, HeaderHash, MessageId, SignedHeader, Topic};
+use crate::{Commitment, GenerationId, HeaderHash, MessageId, SignedHeader, Topic};
 
 pub use bitmap::Bitmap;
 pub use control::{
@@ -52,8 +52,10 @@ pub const HEADER_BYTES_MAX: usize = 2 << 10;
 /// The longest signature: 64 bytes for Ed25519, at most 72 for secp256k1 in DER.
 pub const SIGNATURE_BYTES_MAX: usize = 128;
 
-/// The longest path from a list to the root: as many levels as [`GENERATIONS_MAX`] leaves have.
-pub const PATH_HASHES_MAX: usize = GENERATIONS_MAX.next_power_of_two().ilog2() as usize;
+/// The longest path from a fragment to the root: as many levels as the tree of a generation has
+/// over [`rlnc::FRAGMENTS_MAX`] leaves, and the one above over [`GENERATIONS_MAX`].
+pub const PATH_HASHES_MAX: usize = rlnc::FRAGMENTS_MAX.next_power_of_two().ilog2() as usize
+    + GENERATIONS_MAX.next_power_of_two().ilog2() as usize;
 
 /// A frame to be written: `head`, then `body`. Two parts so that payload is not copied into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,9 +92,6 @@ pub struct DataFrame {
     pub acknowledgement: Option<Acknowledgement>,
     /// The header of the shard that follows, where the peer is not known to have it.
     pub header: Option<SignedHeader>,
-    /// The commitments to the fragments of the generation that follows, where the peer is not known
-    /// to have them.
-    pub list: Option<CommittedList>,
     /// A shard or a piece of one. Not with a fragment.
     pub piece: Option<Piece>,
     /// A fragment.
@@ -108,6 +107,9 @@ pub struct Fragment {
     pub index: u16,
     /// How many nodes it passed since its publisher: 0 from the publisher itself.
     pub hops: u8,
+    /// What leads from it to the root in the header: the other child at each level, from the
+    /// fragment up; at most [`PATH_HASHES_MAX`]. Nothing for a message that is one fragment.
+    pub path: Vec<Commitment>,
     /// The bytes, 1 to [`PIECE_BYTES_MAX`].
     pub bytes: Bytes,
 }

@@ -78,19 +78,13 @@ fn piece() -> impl Strategy<Value = Piece> {
         .prop_map(|(generation, (offset, start), bytes)| Piece { generation, offset, start, bytes })
 }
 
-fn list() -> impl Strategy<Value = CommittedList> {
+fn fragment() -> impl Strategy<Value = Fragment> {
     let hash = any::<[u8; COMMITMENT_BYTES]>();
     let path = vec(hash.prop_map(Commitment), 0..=PATH_HASHES_MAX);
-    (1..=usize::from(FRAGMENTS_MAX), path).prop_map(|(fragments, path)| {
-        let hashes = (0..fragments * COMMITMENT_BYTES).map(|byte| byte as u8).collect();
-        CommittedList { hashes, path }
-    })
-}
-
-fn fragment() -> impl Strategy<Value = Fragment> {
     let bytes = prop_oneof![bytes(1..100), Just(vec![7; PIECE_BYTES_MAX].into())];
-    (generation(), 0..FRAGMENTS_MAX, any::<u8>(), bytes)
-        .prop_map(|(generation, index, hops, bytes)| Fragment { generation, index, hops, bytes })
+    (generation(), 0..FRAGMENTS_MAX, any::<u8>(), path, bytes).prop_map(
+        |(generation, index, hops, path, bytes)| Fragment { generation, index, hops, path, bytes },
+    )
 }
 
 /// A piece, a fragment or neither.
@@ -111,16 +105,13 @@ fn data_frame() -> impl Strategy<Value = DataFrame> {
         option::of(any::<u32>()),
         option::of(acknowledgement()),
         option::of(signed_header()),
-        option::of(list()),
         payload(),
     );
     parts
-        .prop_map(|(epoch, acknowledgement, header, list, (piece, fragment))| DataFrame {
+        .prop_map(|(epoch, acknowledgement, header, (piece, fragment))| DataFrame {
             epoch,
             acknowledgement,
             header,
-            // Of nothing there is no list.
-            list: list.filter(|_| piece.is_some() || fragment.is_some()),
             piece,
             fragment,
         })

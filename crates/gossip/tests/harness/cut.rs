@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gossip::{
-    Commitments, CommittedList, GenerationId, Header, SignedHeader, message_id,
+    Commitment, Commitments, GenerationId, Header, SignedHeader, message_id,
     wire::{DataFrame, Fragment, Piece, ShardStart},
 };
 use rlnc::{Encoder, Generations, Shape};
@@ -48,8 +48,8 @@ impl Cut {
         GenerationId { header: self.signed.header.hash(), index: 0 }
     }
 
-    pub fn list(&self) -> Option<CommittedList> {
-        self.commitments.as_ref().and_then(|all| all.list(0))
+    pub fn path(&self, index: u16) -> Vec<Commitment> {
+        self.commitments.as_ref().and_then(|all| all.path(0, index)).unwrap_or_default()
     }
 
     /// A fragment with everything that the receiver may lack.
@@ -58,11 +58,10 @@ impl Cut {
         let start = usize::from(index) * length;
         let mut bytes = self.payload[start..self.payload.len().min(start + length)].to_vec();
         bytes.resize(length, 0);
-        let fragment =
-            Fragment { generation: self.generation(), index, hops: 9, bytes: bytes.into() };
+        let (generation, path) = (self.generation(), self.path(index));
+        let fragment = Fragment { generation, index, hops: 9, path, bytes: bytes.into() };
         DataFrame {
             header: Some(self.signed.clone()),
-            list: self.list(),
             fragment: Some(fragment),
             ..DataFrame::default()
         }
@@ -75,11 +74,6 @@ impl Cut {
         let start = Some(ShardStart { publisher_index: None, coefficients });
         let bytes = shard.payload().clone();
         let piece = Piece { generation: self.generation(), offset: 0, start, bytes };
-        DataFrame {
-            header: Some(self.signed.clone()),
-            list: self.list(),
-            piece: Some(piece),
-            ..DataFrame::default()
-        }
+        DataFrame { header: Some(self.signed.clone()), piece: Some(piece), ..DataFrame::default() }
     }
 }

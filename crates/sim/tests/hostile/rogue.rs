@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use gossip::{
-    GenerationId, HeaderHash, MessageId, Profile, Topic,
+    COMMITMENT_BYTES, GenerationId, HeaderHash, MessageId, Profile, Topic,
     wire::{Bitmap, Control, DataFrame, News, RefuseReason, decode_control, encode_control},
 };
 use rand::{
@@ -39,7 +39,7 @@ pub(crate) enum Mischief {
     /// Receives and never sends data.
     Drops,
     /// Changes lists of hashes. Profile `adaptive`, as all that follow.
-    CorruptList,
+    CorruptPath,
     /// Says that what it passes on has come a short way or a long one.
     WrongHops,
     /// Comes as a data peer and goes, wants to be fed otherwise each time, and probes, all at once.
@@ -58,7 +58,7 @@ impl Mischief {
             Self::Leeches,
             Self::Garbage,
             Self::Drops,
-            Self::CorruptList,
+            Self::CorruptPath,
             Self::WrongHops,
             Self::Floods,
         ];
@@ -80,7 +80,7 @@ impl Mischief {
             | Self::Leeches
             | Self::Garbage
             | Self::Drops
-            | Self::CorruptList
+            | Self::CorruptPath
             | Self::WrongHops
             | Self::Floods => false,
         }
@@ -148,7 +148,10 @@ impl Rogue {
                 (None, fragment) => fragment.as_mut().filter(|_| change)?.generation.index ^= 1,
             },
             Mischief::BadSignature => self.flip(&mut frame.header.as_mut()?.signature)?,
-            Mischief::CorruptList => self.flip(&mut frame.list.as_mut()?.hashes)?,
+            Mischief::CorruptPath => {
+                let hash = frame.fragment.as_mut()?.path.choose_mut(&mut self.rng)?;
+                hash.0[self.rng.random_range(0..COMMITMENT_BYTES)] ^= 1;
+            }
             Mischief::WrongHops => {
                 frame.fragment.as_mut()?.hops = *[0, u8::MAX].choose(&mut self.rng)?;
             }
@@ -205,7 +208,7 @@ impl Rogue {
                 | Mischief::BadSignature
                 | Mischief::Garbage
                 | Mischief::Drops
-                | Mischief::CorruptList
+                | Mischief::CorruptPath
                 | Mischief::WrongHops,
                 _,
             ) => return None,
