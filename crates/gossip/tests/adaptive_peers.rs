@@ -378,3 +378,47 @@ fn a_message_that_waits_for_room_at_who_holds_it_is_asked_for_when_there_is_some
     }
     assert_eq!(stage.deliveries.len(), 3);
 }
+
+#[test]
+fn what_nobody_passed_on_leaves_again_to_those_who_passed_on_what_they_got() {
+    let mut stage = Stage::new(adaptive(), &[1, 2, 3, 4, 5, 6]);
+    stage.wait(2 * SECOND);
+    let publish = gossip::Publish {
+        ticket: 1,
+        topic: topic("t"),
+        payload: payload(4, 200_000),
+        published_unix_ns: 1,
+    };
+    stage.input(Input::Publish(publish));
+    for _ in 0..5 {
+        stage.wait(SECOND / 100);
+        (1..=6).for_each(|peer| acknowledge_all(&mut stage, peer));
+    }
+    let sent: Vec<(u32, gossip::wire::Fragment)> = stage
+        .data
+        .iter()
+        .filter_map(|(peer, frame)| Some((*peer, frame.fragment.clone()?)))
+        .collect();
+    assert_eq!(sent.len(), 64, "each fragment leaves once");
+    let mut got: Vec<u32> = sent.iter().map(|&(peer, _)| peer).collect();
+    got.dedup();
+    assert!(got.len() > 2, "to several: {got:?}");
+    let kept = |peer: u32| got[..2].contains(&peer);
+    let lost: Vec<u16> =
+        sent.iter().filter(|(peer, _)| kept(*peer)).map(|(_, fragment)| fragment.index).collect();
+    assert!(!lost.is_empty() && lost.len() < 64);
+    let fragments: Bitmap = (0..64).filter(|index| !lost.contains(index)).collect();
+    let generation = sent[0].1.generation;
+    for peer in (1..=6).filter(|&peer| !kept(peer)) {
+        stage.control(peer, &[Control::Have { generation, fragments }]);
+    }
+    stage.wait(SECOND / 2);
+    let again: Vec<(u32, u16)> = stage.data[sent.len()..]
+        .iter()
+        .filter_map(|(peer, frame)| Some((*peer, frame.fragment.as_ref()?.index)))
+        .collect();
+    for index in lost {
+        assert!(again.iter().any(|&(_, other)| other == index), "fragment {index} leaves again");
+    }
+    assert!(again.iter().all(|&(peer, _)| !kept(peer)), "who keeps all gets no more: {again:?}");
+}

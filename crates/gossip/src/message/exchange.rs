@@ -148,6 +148,14 @@ impl Exchange {
         self.part(due.generation).sent.insert(due.index);
     }
 
+    /// Returns whether anything left to the peer that is not in `lacking`.
+    pub(crate) fn was_sent_beside(&self, lacking: &[Due]) -> bool {
+        self.parts.iter().zip(0u16..).any(|(part, generation)| {
+            let lacking = lacking.iter().filter(|due| due.generation == generation);
+            !part.sent.without(&lacking.map(|due| due.index).collect()).is_empty()
+        })
+    }
+
     /// The peer needs nothing more.
     pub(crate) fn stop(&mut self) {
         self.due.clear();

@@ -25,6 +25,9 @@ const FLOOD_BYTES: u64 = 256 << 10;
 /// Who finds no more near peers than this that hold a fragment is one of the first there.
 const PIONEERS: usize = 1;
 
+/// Fewer peers that passed on what they got are not relied on alone.
+const PROVEN_FEW: usize = 3;
+
 /// So often it looks.
 const LOOKS_MAX: u8 = 16;
 
@@ -126,6 +129,7 @@ impl<P: PeerName> State<P> {
         message.spread.look_at = Some(again);
         let topic = message.topic().clone();
         let targets = self.data_targets(&topic);
+        let targets = self.likely_to_pass_on(hash, targets, &lonely);
         let count = lonely.len();
         for due in lonely {
             self.push_to(hash, due, &targets, 1, true);
@@ -139,6 +143,23 @@ impl<P: PeerName> State<P> {
             let held = held.and_then(|holding| holding.held(generation)).copied();
             self.add_news(now, hash, generation, &held.unwrap_or_default());
         }
+    }
+
+    /// Returns those of `peers` that passed on what they got of our message, as far as others tell;
+    /// if they are few, all but those that passed on nothing. What is `lonely` was not passed on.
+    fn likely_to_pass_on(&self, hash: HeaderHash, peers: Vec<P>, lonely: &[Due]) -> Vec<P> {
+        let Some(message) = self.messages.get(&hash) else { return peers };
+        let sent = |peer: &P, lacking: &[Due]| {
+            message.links.get(peer).is_some_and(|link| link.exchange.was_sent_beside(lacking))
+        };
+        let (proven, others): (Vec<P>, Vec<P>) =
+            peers.into_iter().partition(|peer| sent(peer, lonely));
+        if proven.len() >= PROVEN_FEW {
+            return proven;
+        }
+        let untried = others.iter().copied().filter(|peer| !sent(peer, &[]));
+        let likely: Vec<P> = proven.into_iter().chain(untried).collect();
+        if likely.is_empty() { others } else { likely }
     }
 
     /// Sends a fragment that came on: to who asked to be fed with it, and to a few others while it
