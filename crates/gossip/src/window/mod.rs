@@ -391,6 +391,16 @@ impl<P: PeerName> Windows<P> {
         self.index.near().copied()
     }
 
+    /// Returns whether the peer is near.
+    pub(crate) fn is_near(&self, peer: P) -> bool {
+        self.index.is_near(&peer)
+    }
+
+    /// Returns how often a peer came to be near.
+    pub(crate) fn became_near(&self) -> u64 {
+        self.index.became_near()
+    }
+
     /// Returns whether a probe of the peer came back since our stream to it opened.
     pub(crate) fn is_probed(&self, peer: P) -> bool {
         self.flows.get(&peer).is_some_and(|flow| flow.probed.is_some())
