@@ -68,7 +68,7 @@ impl News {
 impl<P: Copy> Spread<P> {
     pub(crate) fn new(generations: usize) -> Self {
         Self {
-            requests: Requests::default(),
+            requests: Requests::new(generations),
             known: Known::new(generations),
             offered: Offered::default(),
             combinations: Combinations::default(),

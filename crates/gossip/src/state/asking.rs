@@ -8,7 +8,7 @@ use super::State;
 use crate::{
     GenerationId, HeaderHash, PeerName,
     asking::{Holder, Request, share_out},
-    message::{Askable, Due, Link, Phase},
+    message::{Askable, Due, Phase},
     peer::Peer,
     score::DEMERITS_EXCESS,
     wire::{Bitmap, Control},
@@ -48,8 +48,8 @@ impl<P: PeerName> State<P> {
     }
 
     fn askable(&self) -> Askable {
-        let became_near = self.windows.became_near();
-        Askable { became_near, had_room_again: self.had_room_again }
+        let near_changes = self.windows.near_changes();
+        Askable { near_changes, had_room_again: self.had_room_again }
     }
 
     /// The peer says what it holds of a generation.
@@ -87,8 +87,9 @@ impl<P: PeerName> State<P> {
         }
         let fragments = fragments.within(&Bitmap::first(holding.fragments()));
         message.spread.known.tell(now, generation.index, &fragments);
-        if self.windows.is_near(peer) && !self.full.contains(&peer) {
-            message.spread.offered.add(generation.index, &fragments);
+        if !self.full.contains(&peer) {
+            let is_near = self.windows.is_near(peer);
+            message.spread.offered.add(is_near, generation.index, &fragments);
         }
         let link = message.links.entry(peer).or_default();
         link.exchange.tell(generation.index, &fragments);
@@ -240,33 +241,26 @@ impl<P: PeerName> State<P> {
                 && self.peers.get(peer).is_some_and(|state| !state.record.is_graylisted())
         });
         message.spread.ask_at = waits.then(|| now + ASK_AGAIN);
-        let mut taken = message.spread.requests.asked(count);
+        let mut taken = message.spread.requests.asked().to_vec();
         for (generation, taken) in taken.iter_mut().enumerate() {
             taken.extend(holding.held(generation as u16).unwrap_or(&Bitmap::default()));
         }
         let (_, ripe) = message.spread.known.look(now, config.far_patience);
-        let is_open = |(ripe, taken): (&Bitmap, &Bitmap)| !ripe.without(taken).is_empty();
-        let asks_far = ripe.iter().zip(&taken).any(is_open);
         let offered = &mut message.spread.offered;
         // A message that is whole is told of without what it is made of.
-        if !asks_far && !holding.is_whole() && !offered.may_have(askable, &taken) {
+        if !holding.is_whole() && !offered.may_have(askable, &taken, ripe) {
             return Vec::new();
         }
-        let links = &message.links;
-        let candidates: Box<dyn Iterator<Item = (P, &Link)>> = if asks_far {
-            Box::new(links.iter().map(|(&peer, link)| (peer, link)))
-        } else {
-            offered.clear(askable, count);
-            Box::new(self.windows.near().filter_map(|peer| Some((peer, links.get(&peer)?))))
-        };
+        offered.clear(askable, count);
         let mut holders = Vec::new();
-        for (peer, link) in candidates.filter(|(peer, _)| !self.full.contains(peer)) {
-            let told = (0..count as u16).map(|generation| link.exchange.told(generation));
-            let mut offers: Vec<Bitmap> = told.collect();
-            if !asks_far {
-                (0..).zip(&offers).for_each(|(generation, told)| offered.add(generation, told));
+        for (&peer, link) in &message.links {
+            if self.full.contains(&peer) {
+                continue;
             }
             let is_near = self.windows.is_near(peer);
+            let told = (0..count as u16).map(|generation| link.exchange.told(generation));
+            let mut offers: Vec<Bitmap> = told.collect();
+            (0..).zip(&offers).for_each(|(index, told)| offered.add(is_near, index, told));
             for ((offer, taken), ripe) in offers.iter_mut().zip(&taken).zip(ripe) {
                 // Far peers are asked for what is ripe alone.
                 *offer = if is_near { *offer } else { offer.within(ripe) }.without(taken);
