@@ -236,11 +236,11 @@ bench-coding-check: ## Format check and lints of the coding benchmark, a workspa
 	$(CARGO) fmt --manifest-path testing/bench-coding/Cargo.toml --check
 	$(CARGO) clippy --manifest-path testing/bench-coding/Cargo.toml --all-targets --quiet -- -D warnings
 
-sim: ## Simulate the scenarios up to 1 MiB, all protocols; results with json=FILE, plots with plots=DIR
+sim: ## Simulate the scenarios up to 1 MiB, all protocols, some with fewer nodes; results with json=FILE, plots with plots=DIR
 	@$(CARGO) build --release --package sim --quiet
 	@$(BUILT_RELEASE)/sim suite $(if $(json),--json '$(json)') $(if $(plots),--plots '$(plots)') $(ARGS)
 
-sim-full: ## The same with messages up to 10 MiB, up to 5,000 nodes, and Vac's scenario
+sim-full: ## The same with all nodes, messages up to 10 MiB, up to 5,000 nodes, and Vac's scenario
 	@$(CARGO) build --release --package sim --quiet
 	@$(BUILT_RELEASE)/sim suite --full $(if $(json),--json '$(json)') $(if $(plots),--plots '$(plots)') $(ARGS)
 

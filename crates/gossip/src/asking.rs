@@ -57,6 +57,8 @@ pub(crate) fn share_out<P: PeerName>(
 #[derive(Debug)]
 pub(crate) struct Requests<P> {
     open: BTreeMap<(u16, u16), Request<P>>,
+    /// The same by generation.
+    asked: Vec<Bitmap>,
     /// The earliest deadline of them.
     next_deadline: Option<Instant>,
 }
@@ -70,21 +72,27 @@ pub(crate) struct Request<P> {
     pub(crate) deadline: Instant,
 }
 
-impl<P> Default for Requests<P> {
-    fn default() -> Self {
-        Self { open: BTreeMap::new(), next_deadline: None }
+impl<P> Requests<P> {
+    pub(crate) fn new(generations: usize) -> Self {
+        let asked = vec![Bitmap::default(); generations];
+        Self { open: BTreeMap::new(), asked, next_deadline: None }
     }
 }
 
 impl<P: PeerName> Requests<P> {
+    /// Adds a request for a fragment of a generation that there is.
     pub(crate) fn insert(&mut self, generation: u16, index: u16, request: Request<P>) {
-        self.open.insert((generation, index), request);
-        self.find_next_deadline();
+        self.asked[usize::from(generation)].insert(index);
+        let replaced = self.open.insert((generation, index), request);
+        self.forget_deadline(replaced.as_ref());
+        let earliest = self.next_deadline.map_or(request.deadline, |at| at.min(request.deadline));
+        self.next_deadline = Some(earliest);
     }
 
     pub(crate) fn remove(&mut self, generation: u16, index: u16) -> Option<Request<P>> {
         let removed = self.open.remove(&(generation, index))?;
-        self.find_next_deadline();
+        self.asked[usize::from(generation)].remove(index);
+        self.forget_deadline(Some(&removed));
         Some(removed)
     }
 
@@ -93,22 +101,13 @@ impl<P: PeerName> Requests<P> {
     }
 
     /// Returns what is asked for, by generation.
-    pub(crate) fn asked(&self, generations: usize) -> Vec<Bitmap> {
-        let mut asked = vec![Bitmap::default(); generations];
-        for &(generation, index) in self.open.keys() {
-            if let Some(asked) = asked.get_mut(usize::from(generation)) {
-                asked.insert(index);
-            }
-        }
-        asked
+    pub(crate) fn asked(&self) -> &[Bitmap] {
+        &self.asked
     }
 
     /// Takes all that `gone` says of.
     pub(crate) fn take(&mut self, gone: impl Fn(&Request<P>) -> bool) -> Vec<Request<P>> {
-        let taken = self.open.extract_if(.., |_, request| gone(request));
-        let taken = taken.map(|(_, request)| request).collect();
-        self.find_next_deadline();
-        taken
+        self.take_places(gone).into_iter().map(|(_, request)| request).collect()
     }
 
     /// Takes all that should have come by `now`.
@@ -116,9 +115,23 @@ impl<P: PeerName> Requests<P> {
         if self.next_deadline.is_none_or(|deadline| deadline > now) {
             return Vec::new();
         }
-        let taken = self.open.extract_if(.., |_, request| request.deadline <= now).collect();
+        self.take_places(|request| request.deadline <= now)
+    }
+
+    fn take_places(&mut self, gone: impl Fn(&Request<P>) -> bool) -> Vec<((u16, u16), Request<P>)> {
+        let taken: Vec<_> = self.open.extract_if(.., |_, request| gone(request)).collect();
+        for &((generation, index), _) in &taken {
+            self.asked[usize::from(generation)].remove(index);
+        }
         self.find_next_deadline();
         taken
+    }
+
+    /// A request is gone: if it was the earliest, another is.
+    fn forget_deadline(&mut self, gone: Option<&Request<P>>) {
+        if gone.is_some_and(|gone| self.next_deadline == Some(gone.deadline)) {
+            self.find_next_deadline();
+        }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -222,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_overdue_is_taken_and_the_rest_stays_asked_for() {
         let now = start();
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(1);
         for index in 0..3 {
             let deadline = now + Duration::from_millis(u64::from(index) + 1);
             requests.insert(0, index, Request { peer: index, asked_at: now, deadline });
@@ -230,7 +243,7 @@ mod tests {
         assert!(requests.take_overdue(now).is_empty());
         let taken = requests.take_overdue(now + Duration::from_millis(2));
         assert_eq!(taken.len(), 2);
-        assert_eq!(requests.asked(1), [[2].into_iter().collect::<Bitmap>()]);
+        assert_eq!(requests.asked(), [[2].into_iter().collect::<Bitmap>()]);
         assert_eq!(requests.next_deadline(), Some(now + Duration::from_millis(3)));
     }
 }

@@ -216,15 +216,23 @@ impl Scenario {
         Self::parse(&toml::to_string(&document).expect("every table can be written"))
     }
 
-    /// Returns whether runs of both are the same for every protocol and seed that both run.
+    /// Returns whether runs of both are the same for every protocol and seed that both run. One
+    /// without settings for a second row does not run that.
     #[must_use]
     pub fn is_same_network(&self, other: &Self) -> bool {
-        let bare = |scenario: &Self| Self {
-            name: String::new(),
-            about: String::new(),
-            seeds: Vec::new(),
-            protocols: Vec::new(),
-            ..scenario.clone()
+        let both_tuned = self.coded.is_tuned() && other.coded.is_tuned();
+        let bare = |scenario: &Self| {
+            let mut bare = Self {
+                name: String::new(),
+                about: String::new(),
+                seeds: Vec::new(),
+                protocols: Vec::new(),
+                ..scenario.clone()
+            };
+            if !both_tuned {
+                bare.coded.tuned = AdaptiveSettings::default();
+            }
+            bare
         };
         bare(self) == bare(other)
     }
@@ -410,6 +418,18 @@ mod tests {
         assert!(nodes.starts_with("topology: a network of 1 nodes"), "{nodes}");
         let scale = error(&SMALL.replace("payload_scale = 16", "payload_scale = 17"));
         assert_eq!(scale, "payload_scale = 17: must divide message_bytes, 65536");
+    }
+
+    #[test]
+    fn settings_of_a_second_row_make_another_network_only_for_another_second_row() {
+        let plain = Scenario::parse(SMALL).expect("sound");
+        let tuned = |share| plain.with("coded.tuned.combination_share", share).expect("a share");
+        let named = plain.with("name", "other").expect("any name");
+        assert!(plain.is_same_network(&named));
+        assert!(plain.is_same_network(&tuned("0.5")) && tuned("0.5").is_same_network(&plain));
+        assert!(!tuned("0.5").is_same_network(&tuned("0.25")));
+        let lossy = plain.with("links.loss", "0.01").expect("1 % is possible");
+        assert!(!plain.is_same_network(&lossy));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What passes between us and one peer about the fragments of one message.
 
+use std::iter;
+
 use crate::wire::Bitmap;
 
 /// A fragment that a peer is to get.
@@ -14,7 +16,10 @@ pub(crate) struct Due {
 /// What passes between us and one peer about the fragments of one message.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    parts: Vec<Part>,
+    /// Generation 0, the only one of most messages: what is looked at most often is not elsewhere.
+    first: Part,
+    /// The generations after it, as far as anything passed of them.
+    others: Vec<Part>,
     /// What the peer is to get before anything else: what opens a new part of the network.
     urgent: Vec<Due>,
     /// What the peer is to get; the newest goes first, so that a queue delays only what has
@@ -41,11 +46,26 @@ struct Part {
 
 impl Exchange {
     fn part(&mut self, generation: u16) -> &mut Part {
-        let needed = usize::from(generation) + 1;
-        if self.parts.len() < needed {
-            self.parts.resize(needed, Part::default());
+        let Some(place) = usize::from(generation).checked_sub(1) else { return &mut self.first };
+        if self.others.len() <= place {
+            self.others.resize(place + 1, Part::default());
         }
-        &mut self.parts[usize::from(generation)]
+        &mut self.others[place]
+    }
+
+    fn get(&self, generation: u16) -> Option<&Part> {
+        match usize::from(generation).checked_sub(1) {
+            Some(place) => self.others.get(place),
+            None => Some(&self.first),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        iter::once(&self.first).chain(&self.others)
+    }
+
+    fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
+        iter::once(&mut self.first).chain(&mut self.others)
     }
 
     /// The peer holds these.
@@ -55,24 +75,23 @@ impl Exchange {
 
     /// Returns what the peer is known to hold.
     pub(crate) fn told(&self, generation: u16) -> Bitmap {
-        self.parts.get(usize::from(generation)).map(|part| part.told).unwrap_or_default()
+        self.get(generation).map(|part| part.told).unwrap_or_default()
     }
 
     /// Returns whether the peer holds a fragment or will soon.
     pub(crate) fn has(&self, generation: u16, index: u16) -> bool {
-        self.parts
-            .get(usize::from(generation))
+        self.get(generation)
             .is_some_and(|part| part.told.contains(index) || part.sent.contains(index))
     }
 
     /// Returns whether the peer has told of anything.
     pub(crate) fn has_told(&self) -> bool {
-        self.parts.iter().any(|part| !part.told.is_empty())
+        self.parts().any(|part| !part.told.is_empty())
     }
 
     /// Returns whether anything of the message was sent to the peer or came from it.
     pub(crate) fn is_begun(&self) -> bool {
-        self.parts.iter().any(|part| !part.told.is_empty() || !part.sent.is_empty())
+        self.parts().any(|part| !part.told.is_empty() || !part.sent.is_empty())
     }
 
     /// The peer gets a fragment unasked, unless it has it or is to get it; returns whether it is
@@ -89,7 +108,7 @@ impl Exchange {
 
     /// The peer gets `count` combinations of a generation beside what it is to get.
     pub(crate) fn add_combinations(&mut self, generation: u16, count: usize) {
-        self.combinations.extend(std::iter::repeat_n(generation, count));
+        self.combinations.extend(iter::repeat_n(generation, count));
     }
 
     /// Takes a generation of which the peer is to get a combination.
@@ -120,7 +139,7 @@ impl Exchange {
 
     /// The peer does not hold any more what it said.
     pub(crate) fn untell(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.told = Bitmap::default());
+        self.parts_mut().for_each(|part| part.told = Bitmap::default());
     }
 
     /// Returns whether the peer is to get anything.
@@ -162,13 +181,13 @@ impl Exchange {
         self.urgent.clear();
         self.combinations.clear();
         self.is_first = false;
-        for part in &mut self.parts {
+        for part in self.parts_mut() {
             part.queued = Bitmap::default();
         }
     }
 
     /// Our stream was lost: what was on the way may not have come, and lists go again.
     pub(crate) fn restart(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.sent = Bitmap::default());
+        self.parts_mut().for_each(|part| part.sent = Bitmap::default());
     }
 }

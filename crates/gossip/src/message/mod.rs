@@ -3,6 +3,7 @@
 mod combinations;
 mod exchange;
 mod link;
+mod offered;
 mod spread;
 mod store;
 
@@ -16,6 +17,7 @@ pub(crate) use self::{
     combinations::Combinations,
     exchange::{Due, Exchange},
     link::{Link, Sending, Source},
+    offered::{Askable, Offered},
     spread::Spread,
     store::{Admission, Messages},
 };

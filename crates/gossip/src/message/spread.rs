@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::Combinations;
+use super::{Combinations, Offered};
 use crate::{
     asking::{Known, Requests},
     wire::Bitmap,
@@ -18,6 +18,8 @@ pub(crate) struct Spread<P> {
     pub(crate) requests: Requests<P>,
     /// Since when somebody is known to hold what.
     pub(crate) known: Known,
+    /// What near peers with room for requests tell of.
+    pub(crate) offered: Offered,
     /// Combinations that came, until they are of use or were found to be false.
     pub(crate) combinations: Combinations<P>,
     /// Generations of which a combination is false: none is used any more.
@@ -66,8 +68,9 @@ impl News {
 impl<P: Copy> Spread<P> {
     pub(crate) fn new(generations: usize) -> Self {
         Self {
-            requests: Requests::default(),
+            requests: Requests::new(generations),
             known: Known::new(generations),
+            offered: Offered::default(),
             combinations: Combinations::default(),
             spoiled: BTreeSet::new(),
             near: News::default(),

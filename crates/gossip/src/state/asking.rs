@@ -8,7 +8,8 @@ use super::State;
 use crate::{
     GenerationId, HeaderHash, PeerName,
     asking::{Holder, Request, share_out},
-    message::{Due, Link, Phase},
+    message::{Askable, Due, Phase},
+    peer::Peer,
     score::DEMERITS_EXCESS,
     wire::{Bitmap, Control},
 };
@@ -43,7 +44,12 @@ const RUMOURS_PER_HEARTBEAT_MAX: u32 = 64;
 
 impl<P: PeerName> State<P> {
     pub(super) fn is_near(&self, peer: P) -> bool {
-        self.windows.rtt(peer).is_some_and(|rtt| rtt <= self.config.adaptive.near_rtt)
+        self.windows.is_near(peer)
+    }
+
+    fn askable(&self) -> Askable {
+        let near_changes = self.windows.near_changes();
+        Askable { near_changes, had_room_again: self.had_room_again }
     }
 
     /// The peer says what it holds of a generation.
@@ -81,6 +87,10 @@ impl<P: PeerName> State<P> {
         }
         let fragments = fragments.within(&Bitmap::first(holding.fragments()));
         message.spread.known.tell(now, generation.index, &fragments);
+        if !self.full.contains(&peer) {
+            let is_near = self.windows.is_near(peer);
+            message.spread.offered.add(is_near, generation.index, &fragments);
+        }
         let link = message.links.entry(peer).or_default();
         link.exchange.tell(generation.index, &fragments);
         link.has_header = true;
@@ -200,7 +210,7 @@ impl<P: PeerName> State<P> {
         if let Some(peer) = self.peers.get_mut(&request.peer) {
             peer.asked = peer.asked.saturating_sub(1);
             if peer.asked < self.config.adaptive.asks_per_peer {
-                self.full.remove(&request.peer);
+                self.had_room_again += u64::from(self.full.remove(&request.peer));
             }
         }
     }
@@ -219,6 +229,7 @@ impl<P: PeerName> State<P> {
 
     /// Returns who may be asked for what.
     fn holders(&mut self, now: Instant, hash: HeaderHash) -> Vec<Holder<P>> {
+        let askable = self.askable();
         let config = &self.config.adaptive;
         let Some(message) = self.messages.get_mut(&hash) else { return Vec::new() };
         let Phase::Gathering(holding) = &message.phase else { return Vec::new() };
@@ -230,54 +241,37 @@ impl<P: PeerName> State<P> {
                 && self.peers.get(peer).is_some_and(|state| !state.record.is_graylisted())
         });
         message.spread.ask_at = waits.then(|| now + ASK_AGAIN);
-        let mut taken = message.spread.requests.asked(count);
+        let mut taken = message.spread.requests.asked().to_vec();
         for (generation, taken) in taken.iter_mut().enumerate() {
             taken.extend(holding.held(generation as u16).unwrap_or(&Bitmap::default()));
         }
-        let (told, ripe) = message.spread.known.look(now, config.far_patience);
-        let is_open = |(told, taken): (&Bitmap, &Bitmap)| !told.without(taken).is_empty();
+        let (_, ripe) = message.spread.known.look(now, config.far_patience);
+        let offered = &mut message.spread.offered;
         // A message that is whole is told of without what it is made of.
-        if !holding.is_whole() && !told.iter().zip(&taken).any(is_open) {
+        if !holding.is_whole() && !offered.may_have(askable, &taken, ripe) {
             return Vec::new();
         }
-        // Far peers are asked for what is ripe alone.
-        let links = &message.links;
-        let candidates: Box<dyn Iterator<Item = (P, &Link)>> =
-            if ripe.iter().zip(&taken).any(is_open) {
-                Box::new(links.iter().map(|(&peer, link)| (peer, link)))
-            } else {
-                Box::new(self.windows.near().filter_map(|peer| Some((peer, links.get(&peer)?))))
-            };
+        offered.clear(askable, count);
         let mut holders = Vec::new();
-        for (peer, link) in candidates {
-            let offers = taken
-                .iter()
-                .enumerate()
-                .map(|(generation, taken)| link.exchange.told(generation as u16).without(taken));
-            // Most have nothing to offer, and a look at more of each would be most of the work.
-            if self.full.contains(&peer) || offers.clone().all(|offer| offer.is_empty()) {
+        for (&peer, link) in &message.links {
+            if self.full.contains(&peer) {
                 continue;
             }
-            let mut offers: Vec<Bitmap> = offers.collect();
+            let is_near = self.windows.is_near(peer);
+            let told = (0..count as u16).map(|generation| link.exchange.told(generation));
+            let mut offers: Vec<Bitmap> = told.collect();
+            (0..).zip(&offers).for_each(|(index, told)| offered.add(is_near, index, told));
+            for ((offer, taken), ripe) in offers.iter_mut().zip(&taken).zip(ripe) {
+                // Far peers are asked for what is ripe alone.
+                *offer = if is_near { *offer } else { offer.within(ripe) }.without(taken);
+            }
             let Some(state) = self.peers.get(&peer) else { continue };
-            if state.record.is_graylisted() {
+            if state.record.is_graylisted() || offers.iter().all(Bitmap::is_empty) {
                 continue;
             }
             let room = config.asks_per_peer.saturating_sub(state.asked);
-            let rtt = self.windows.rtt(peer);
-            let is_near = rtt.is_some_and(|rtt| rtt <= config.near_rtt);
-            if !is_near {
-                for (offer, ripe) in offers.iter_mut().zip(ripe) {
-                    *offer = offer.within(ripe);
-                }
-                if offers.iter().all(Bitmap::is_empty) {
-                    continue;
-                }
-            }
-            let guess = rtt.unwrap_or(RTT_UNKNOWN) + ANSWER_GUESS;
-            let time = state.answer_time.unwrap_or(guess).as_secs_f64();
             let spread = 1.0 + COST_SPREAD * self.rng.random::<f64>();
-            let cost = time * (1.0 + state.asked as f64) * spread;
+            let cost = cost(state, self.windows.rtt(peer)) * spread;
             holders.push(Holder { peer, cost, room, offers });
         }
         holders
@@ -458,4 +452,11 @@ impl<P: PeerName> State<P> {
         }
         self.follow_rumours(now);
     }
+}
+
+/// Returns how long a peer of this round-trip time takes for what was asked of it and for one more
+/// fragment, in seconds.
+fn cost(peer: &Peer, rtt: Option<Duration>) -> f64 {
+    let guess = rtt.unwrap_or(RTT_UNKNOWN) + ANSWER_GUESS;
+    peer.answer_time.unwrap_or(guess).as_secs_f64() * (1.0 + peer.asked as f64)
 }

@@ -98,6 +98,8 @@ pub struct State<P> {
     acknowledgements: BTreeSet<(Instant, P)>,
     /// Peers that may not be asked for more fragments until one comes.
     full: BTreeSet<P>,
+    /// How often one of them had room again.
+    had_room_again: u64,
     /// How long answers take.
     answers: Answers<P>,
     /// When something is to be done for a message of profile `adaptive`.
@@ -159,6 +161,7 @@ impl<P: PeerName> State<P> {
             rumours: Rumours::new(),
             acknowledgements: BTreeSet::new(),
             full: BTreeSet::new(),
+            had_room_again: 0,
             answers: Answers::default(),
             agenda: BTreeSet::new(),
             records: Records::new(),

@@ -20,6 +20,8 @@ pub(super) struct Index<P> {
     in_flight: u64,
     /// Who is within `near_rtt`.
     near: BTreeSet<P>,
+    /// How often somebody came to be, or ceased to be.
+    near_changes: u64,
     near_rtt: Duration,
 }
 
@@ -54,6 +56,7 @@ impl<P: PeerName> Index<P> {
             active: BTreeSet::new(),
             in_flight: 0,
             near: BTreeSet::new(),
+            near_changes: 0,
             near_rtt,
         }
     }
@@ -75,6 +78,7 @@ impl<P: PeerName> Index<P> {
         move_to(&mut self.offers, peer, before.offered_at, after.offered_at);
         join(&mut self.active, peer, before.is_active, after.is_active);
         join(&mut self.near, peer, before.is_near, after.is_near);
+        self.near_changes += u64::from(after.is_near != before.is_near);
         self.in_flight = self.in_flight + after.in_flight - before.in_flight;
     }
 
@@ -98,9 +102,14 @@ impl<P: PeerName> Index<P> {
         self.active.iter()
     }
 
-    /// Returns who is near.
-    pub(super) fn near(&self) -> impl Iterator<Item = &P> {
-        self.near.iter()
+    /// Returns whether a peer is near.
+    pub(super) fn is_near(&self, peer: &P) -> bool {
+        self.near.contains(peer)
+    }
+
+    /// Returns how often somebody came to be near or ceased to be.
+    pub(super) fn near_changes(&self) -> u64 {
+        self.near_changes
     }
 
     /// Returns whether nothing is on the way to anybody.

@@ -386,9 +386,14 @@ impl<P: PeerName> Windows<P> {
         self.flows.get(&peer)?.smallest_round_trip()
     }
 
-    /// Returns the peers that are near.
-    pub(crate) fn near(&self) -> impl Iterator<Item = P> {
-        self.index.near().copied()
+    /// Returns whether the peer is near.
+    pub(crate) fn is_near(&self, peer: P) -> bool {
+        self.index.is_near(&peer)
+    }
+
+    /// Returns how often a peer came to be near or ceased to be.
+    pub(crate) fn near_changes(&self) -> u64 {
+        self.index.near_changes()
     }
 
     /// Returns whether a probe of the peer came back since our stream to it opened.

@@ -94,21 +94,23 @@ impl Bitmap {
     }
 
     pub(super) fn put(&self, out: &mut impl Sink) {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = [0; WORDS * 8];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
         let used = self.last().map_or(0, |last| usize::from(last) / 8 + 1);
         out.put_prefixed(&bytes[..used]);
     }
 
     pub(super) fn take(reader: &mut Reader) -> Result<Self, WireError> {
-        let bytes = reader.take_prefixed("bytes of a bitmap", 0, WORDS * 8)?;
-        if bytes.last() == Some(&0) {
+        let mut bytes = [0; WORDS * 8];
+        let used = reader.read_prefixed("bytes of a bitmap", &mut bytes)?;
+        if bytes[..used].last() == Some(&0) {
             return Err(WireError::BitmapPadding);
         }
         let mut words = [0; WORDS];
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
-            let mut all = [0; 8];
-            all[..bytes.len()].copy_from_slice(bytes);
-            *word = u64::from_le_bytes(all);
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
         }
         Ok(Self(words))
     }

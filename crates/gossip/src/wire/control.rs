@@ -89,7 +89,7 @@ impl ControlWriter {
 ///
 /// Entries beyond the bounds of the format encode into a frame that decoding refuses.
 pub fn encode_control(entries: &[Control]) -> Bytes {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(entries.iter().map(Control::encoded_len).sum());
     for entry in entries {
         put_entry(entry, &mut bytes);
     }

@@ -128,6 +128,20 @@ impl Reader {
         self.take(what, len as usize)
     }
 
+    /// Takes a length of at most that of `out`, and that many bytes into the first of it; returns
+    /// how many.
+    pub(super) fn read_prefixed(
+        &mut self,
+        what: &'static str,
+        out: &mut [u8],
+    ) -> Result<usize, WireError> {
+        let len = self.take_varint(what, 0, out.len() as u64)? as usize;
+        let bytes = self.rest.get(..len).ok_or(WireError::Truncated(what))?;
+        out[..len].copy_from_slice(bytes);
+        self.rest.advance(len);
+        Ok(len)
+    }
+
     /// Like [`Reader::take_prefixed`], copied, so that what is kept for long does not hold the
     /// whole frame in memory.
     pub(super) fn copy_prefixed(

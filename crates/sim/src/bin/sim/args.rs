@@ -105,7 +105,8 @@ pub(crate) struct Validate {
 
 #[derive(Debug, Group)]
 pub(crate) struct Suite {
-    /// Those above 1 MiB, above 1,000 nodes, and Vac's, too.
+    /// Those above 1 MiB, above 1,000 nodes, and Vac's, too, and all nodes of those that else have
+    /// fewer.
     #[arg(long)]
     pub(crate) full: bool,
     /// Only scenarios whose names begin with one of these.

@@ -21,6 +21,10 @@ use clap::Parser as _;
 
 use crate::args::{Args, Command};
 
+/// A run is millions of small frames, of which many wait at a time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(code) => code,

@@ -141,12 +141,7 @@ pub(crate) fn adjusted(mut scenario: Scenario, common: &Common) -> Result<Scenar
 /// Runs all protocols and seeds of the scenarios. What several scenarios have in common is run once.
 pub(crate) fn run_all(scenarios: &[Scenario], threads: u16) -> Result<Vec<Group>> {
     let planned: Vec<Vec<Job<'_>>> = scenarios.iter().map(jobs).collect();
-    let mut different: Vec<Job<'_>> = Vec::new();
-    for &job in planned.iter().flatten() {
-        if !different.iter().any(|other| other.is_same(&job)) {
-            different.push(job);
-        }
-    }
+    let mut different = once_each(&planned);
     // The longest first, so that no thread is left with one while the others are done.
     different.sort_by_key(|job| std::cmp::Reverse(job.weight()));
     let done = work(&different, threads)?;
@@ -161,6 +156,17 @@ pub(crate) fn run_all(scenarios: &[Scenario], threads: u16) -> Result<Vec<Group>
         runs: jobs.iter().filter_map(of).collect(),
     });
     Ok(groups.collect())
+}
+
+/// Returns the runs that are different, in the order of the plan.
+fn once_each<'a>(planned: &[Vec<Job<'a>>]) -> Vec<Job<'a>> {
+    let mut different: Vec<Job<'_>> = Vec::new();
+    for &job in planned.iter().flatten() {
+        if !different.iter().any(|other| other.is_same(&job)) {
+            different.push(job);
+        }
+    }
+    different
 }
 
 /// Returns the runs of a scenario, by protocol and then by seed. A protocol with other settings is
@@ -252,4 +258,21 @@ fn postal(outcome: &RunOutcome, message_bytes: u64) -> Option<[(u32, f64, f64); 
         };
         (chunks, uniform.last_chunk_s() * 1000.0, uniform.capacity_s() * 1000.0)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::load;
+
+    #[test]
+    fn one_network_under_several_names_is_run_once() {
+        let names = ["size-1m", "lossless", "growth-1000", "loss-1"];
+        let scenarios = names.map(|name| load(name).expect("it is built in"));
+        let planned: Vec<Vec<Job<'_>>> = scenarios.iter().map(jobs).collect();
+        // The second column is of the first name alone.
+        assert_eq!(planned[0].len(), planned[1].len() + scenarios[0].seeds.len());
+        assert_eq!(once_each(&planned[..3]).len(), planned[0].len());
+        assert_eq!(once_each(&planned).len(), planned[0].len() + planned[3].len());
+    }
 }

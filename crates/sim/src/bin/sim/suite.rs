@@ -7,7 +7,7 @@ use sim::scenario::Scenario;
 
 use crate::{
     args::{Common, Run, Suite},
-    builtin::{BUILTIN, Builtin, load},
+    builtin::{BUILTIN, load},
     output::{Results, print},
     plots, report,
     runner::{Group, adjusted, run_all},
@@ -36,9 +36,9 @@ pub(crate) fn run(args: &Suite) -> Result<ExitCode> {
     let wanted = |name: &str| {
         args.only.is_empty() || args.only.iter().any(|begin| name.starts_with(begin.as_str()))
     };
-    let chosen =
-        BUILTIN.iter().filter(|builtin| (args.full || !builtin.full) && wanted(builtin.name));
-    let scenarios = chosen.map(Builtin::scenario).collect::<Result<Vec<_>>>()?;
+    let chosen = BUILTIN.iter().filter(|builtin| wanted(builtin.name));
+    let scenarios = chosen.filter_map(|builtin| builtin.in_suite(args.full).transpose());
+    let scenarios = scenarios.collect::<Result<Vec<_>>>()?;
     if scenarios.is_empty() {
         let hint = if args.full { "" } else { " without --full" };
         bail!(
