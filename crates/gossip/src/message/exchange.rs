@@ -169,7 +169,7 @@ impl Exchange {
 
     /// Returns whether anything left to the peer that is not in `lacking`.
     pub(crate) fn was_sent_beside(&self, lacking: &[Due]) -> bool {
-        self.parts.iter().zip(0u16..).any(|(part, generation)| {
+        self.parts().zip(0u16..).any(|(part, generation)| {
             let lacking = lacking.iter().filter(|due| due.generation == generation);
             !part.sent.without(&lacking.map(|due| due.index).collect()).is_empty()
         })
