@@ -12,10 +12,10 @@ use crate::wire::{CLUSTER_BYTES_MAX, PIECE_BYTES_MAX};
 pub enum Profile {
     /// What the public documentation of OptimumP2P describes: a fixed k, dense random shards
     /// round-robin over the mesh, recoding above a threshold.
-    #[default]
     Documented,
     /// Fragments that the publisher committed to, asked for near by, fed over long ways, and
     /// combinations of them as repair.
+    #[default]
     Adaptive,
 }
 
@@ -454,7 +454,10 @@ mod tests {
         }
         let (fragments, max) = (4, 64 << 20);
         for bytes in [0, max + 1] {
-            let error = changed(|config| config.message_bytes_max = bytes);
+            let error = changed(|config| {
+                config.profile = Profile::Documented;
+                config.message_bytes_max = bytes;
+            });
             assert_eq!(error, Some(ConfigError::MessageBytes { bytes, fragments, max }));
         }
         for change in [

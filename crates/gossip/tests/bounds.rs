@@ -10,7 +10,7 @@ use gossip::{
     wire::{Bitmap, Control, DataFrame, Fragment, News, RefuseReason},
 };
 use harness::{
-    payload,
+    documented, payload,
     puppet::{Crafted, Stage},
     topic,
 };
@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn open_messages_are_bounded_and_a_newcomer_of_the_same_peer_is_refused_for_now() {
-    let mut config = Config::default();
+    let mut config = documented();
     config.limits.open_messages_max = 10;
     let mut stage = Stage::new(config, &[1]);
     for sequence in 0..15 {
@@ -34,7 +34,7 @@ fn open_messages_are_bounded_and_a_newcomer_of_the_same_peer_is_refused_for_now(
 
 #[test]
 fn a_peer_that_holds_much_gives_way_to_one_that_holds_little() {
-    let mut config = Config::default();
+    let mut config = documented();
     config.limits.open_bytes_max = 100_000;
     let mut stage = Stage::new(config, &[1, 2]);
     for sequence in 0..30 {
@@ -53,7 +53,7 @@ fn a_peer_that_holds_much_gives_way_to_one_that_holds_little() {
 
 #[test]
 fn shards_that_come_in_pieces_are_bounded_and_the_message_is_refused_for_now() {
-    let mut config = Config::default();
+    let mut config = documented();
     config.limits.partial_bytes_max = 5_000;
     let mut stage = Stage::new(config, &[1]);
     for sequence in 0..8 {
@@ -71,16 +71,16 @@ fn shards_that_come_in_pieces_are_bounded_and_the_message_is_refused_for_now() {
 
 #[test]
 fn an_open_message_of_which_nothing_comes_is_dropped_in_time() {
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     stage.data(1, Crafted::new(9, 1, payload(1, 4000)).frame(0));
-    stage.wait(Config::default().open_ttl + SECOND);
+    stage.wait(documented().open_ttl + SECOND);
     assert_eq!(stage.state.view().open_messages().count(), 0);
     assert_eq!(stage.state.stats().messages_expired, 1);
 }
 
 #[test]
 fn signature_checks_of_a_peer_are_bounded_per_second() {
-    let mut config = Config::default();
+    let mut config = documented();
     config.limits.signature_checks_per_second_max = 20;
     let mut stage = Stage::new(config, &[1, 2]);
     for sequence in 0..30 {
@@ -245,13 +245,13 @@ fn who_sends_what_the_profile_does_not_have_is_disconnected() {
         Control::DataGraft(topic("t")),
         Control::Have { generation, fragments: Bitmap::first(3) },
     ] {
-        let mut stage = Stage::new(Config::default(), &[1]);
+        let mut stage = Stage::new(documented(), &[1]);
         stage.control(1, &[entry]);
         assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);
     }
     let bytes = Bytes::from_static(&[1]);
     let fragment = Fragment { generation, index: 0, hops: 0, path: Vec::new(), bytes };
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     stage.data(1, DataFrame { fragment: Some(fragment), ..DataFrame::default() });
     assert_eq!(stage.faults, [(1, Fault::OtherProfile)]);
 }

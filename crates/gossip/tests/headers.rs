@@ -10,7 +10,7 @@ use gossip::{
     wire::{Control, DataFrame, Piece, RefuseReason, ShardStart},
 };
 use harness::{
-    payload,
+    documented, payload,
     puppet::{Crafted, Stage},
     topic,
 };
@@ -18,7 +18,7 @@ use harness::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn stage() -> Stage {
-    Stage::new(Config::default(), &[1, 2])
+    Stage::new(documented(), &[1, 2])
 }
 
 fn refusals(stage: &Stage, peer: u32) -> Vec<RefuseReason> {
@@ -250,7 +250,7 @@ fn one_polluted_shard_delays_a_message_and_does_not_end_it() {
 
 #[test]
 fn headers_that_do_not_fit_this_node_are_refused_with_the_reason() {
-    let config = Config { message_bytes_max: 5000, ..Config::default() };
+    let config = Config { message_bytes_max: 5000, ..documented() };
     let mut stage = Stage::new(config, &[1]);
     let mut foreign = Crafted::new(9, 1, payload(1, 400));
     foreign.header.cluster = Bytes::from_static(b"another");

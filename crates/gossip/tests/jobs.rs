@@ -7,7 +7,7 @@ use gossip::{
     wire::{DataFrame, Piece},
 };
 use harness::{
-    payload,
+    documented, payload,
     puppet::{Crafted, Stage},
     topic,
 };
@@ -33,7 +33,7 @@ fn leave_and_come_back(stage: &mut Stage) {
 
 /// A message whose first decode is still out while its second is: dropped, and brought again.
 fn decoded_twice() -> (Stage, Crafted) {
-    let mut stage = stage(Config::default());
+    let mut stage = stage(documented());
     let message = Crafted::new(9, 1, payload(1, 4000));
     bring(&mut stage, &message);
     leave_and_come_back(&mut stage);
@@ -76,7 +76,7 @@ fn a_job_that_comes_back_after_its_message_was_decoded_by_another_changes_nothin
 
 #[test]
 fn a_message_that_is_dropped_takes_its_waiting_job_along() {
-    let mut config = Config::default();
+    let mut config = documented();
     config.limits.jobs_max = 1;
     let mut stage = stage(config);
     bring(&mut stage, &Crafted::new(9, 1, payload(1, 4000)));
@@ -90,7 +90,7 @@ fn a_message_that_is_dropped_takes_its_waiting_job_along() {
 
 #[test]
 fn a_shard_that_began_before_a_failed_decode_and_goes_on_after_it_convicts_nobody() {
-    let mut stage = Stage::new(Config { job_threshold_bytes: 0, ..Config::default() }, &[1, 2]);
+    let mut stage = Stage::new(Config { job_threshold_bytes: 0, ..documented() }, &[1, 2]);
     stage.holds_jobs = true;
     let message = Crafted::new(9, 1, payload(1, 4000));
     let [first, second] = in_two_pieces(message.frame(0));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gossip::{Config, Input, PublishError, Topic, Trace};
-use harness::{network::Network, payload, topic};
+use harness::{network::Network, of_each_profile, payload, topic};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,41 +23,45 @@ fn a_message_of_any_size_is_delivered_byte_for_byte_at_every_node_once() {
     for (seed, bytes) in
         [1, 2, 3, 4, 5, 1 << 10, 100_000, 1 << 20, 10 << 20].into_iter().enumerate()
     {
-        let config = Config { message_bytes_max: 10 << 20, ..Config::default() };
-        let (mut network, topic) = mesh_of_four(config, seed as u64);
-        let sent = payload(seed as u64, bytes);
-        network.publish(2, &topic, sent.clone());
-        network.run_until_delivered(1, 5 * SECOND);
-        network.run_for(5 * SECOND);
-        for (name, node) in &network.nodes {
-            assert_eq!(
-                node.payloads(),
-                std::slice::from_ref(&sent),
-                "{bytes} bytes at node {name}"
-            );
-            assert_eq!(node.faults, [], "{bytes} bytes at node {name}");
+        for config in of_each_profile() {
+            let config = Config { message_bytes_max: 10 << 20, ..config };
+            let (mut network, topic) = mesh_of_four(config, seed as u64);
+            let sent = payload(seed as u64, bytes);
+            network.publish(2, &topic, sent.clone());
+            network.run_until_delivered(1, 5 * SECOND);
+            network.run_for(5 * SECOND);
+            for (name, node) in &network.nodes {
+                assert_eq!(
+                    node.payloads(),
+                    std::slice::from_ref(&sent),
+                    "{bytes} bytes at node {name}"
+                );
+                assert_eq!(node.faults, [], "{bytes} bytes at node {name}");
+            }
         }
     }
 }
 
 #[test]
 fn two_hundred_messages_of_mixed_sizes_from_all_nodes_at_once_reach_everybody_once() {
-    let (mut network, topic) = mesh_of_four(Config::default(), 11);
-    let mut sent: Vec<Bytes> = Vec::new();
-    for index in 0..200_u64 {
-        let bytes = [1, 700, 5_000, 40_000, 300_000][index as usize % 5];
-        let payload = payload(1_000 + index, bytes.max(8));
-        sent.push(payload.clone());
-        network.publish((index % 4) as u32, &topic, payload);
-    }
-    network.run_until_delivered(200, 60 * SECOND);
-    network.run_for(5 * SECOND);
-    sent.sort();
-    for (name, node) in &network.nodes {
-        let mut got = node.payloads();
-        got.sort();
-        assert!(got == sent, "node {name} got {} of {}", got.len(), sent.len());
-        assert_eq!(node.faults, []);
+    for config in of_each_profile() {
+        let (mut network, topic) = mesh_of_four(config, 11);
+        let mut sent: Vec<Bytes> = Vec::new();
+        for index in 0..200_u64 {
+            let bytes = [1, 700, 5_000, 40_000, 300_000][index as usize % 5];
+            let payload = payload(1_000 + index, bytes.max(8));
+            sent.push(payload.clone());
+            network.publish((index % 4) as u32, &topic, payload);
+        }
+        network.run_until_delivered(200, 60 * SECOND);
+        network.run_for(5 * SECOND);
+        sent.sort();
+        for (name, node) in &network.nodes {
+            let mut got = node.payloads();
+            got.sort();
+            assert!(got == sent, "node {name} got {} of {}", got.len(), sent.len());
+            assert_eq!(node.faults, []);
+        }
     }
 }
 
@@ -75,16 +79,18 @@ fn empty_and_oversize_messages_are_refused_with_the_numbers() {
 
 #[test]
 fn an_equal_payload_is_the_same_message_for_two_minutes() {
-    let (mut network, topic) = mesh_of_four(Config::default(), 2);
-    network.publish(0, &topic, payload(1, 500));
-    network.run_for(SECOND);
-    let again = network.publish(0, &topic, payload(1, 500));
-    assert!(matches!(network.node(0).refused[&again], PublishError::Duplicate { .. }));
-    let elsewhere = network.publish(3, &topic, payload(1, 500));
-    assert!(matches!(network.node(3).refused[&elsewhere], PublishError::Duplicate { .. }));
-    network.run_for(121 * SECOND);
-    network.publish(0, &topic, payload(1, 500));
-    network.run_until_delivered(2, 5 * SECOND);
+    for config in of_each_profile() {
+        let (mut network, topic) = mesh_of_four(config, 2);
+        network.publish(0, &topic, payload(1, 500));
+        network.run_for(SECOND);
+        let again = network.publish(0, &topic, payload(1, 500));
+        assert!(matches!(network.node(0).refused[&again], PublishError::Duplicate { .. }));
+        let elsewhere = network.publish(3, &topic, payload(1, 500));
+        assert!(matches!(network.node(3).refused[&elsewhere], PublishError::Duplicate { .. }));
+        network.run_for(121 * SECOND);
+        network.publish(0, &topic, payload(1, 500));
+        network.run_until_delivered(2, 5 * SECOND);
+    }
 }
 
 #[test]
@@ -140,14 +146,16 @@ fn a_publish_that_would_join_one_topic_too_many_is_refused_and_others_go_on() {
 
 #[test]
 fn a_message_published_alone_is_given_to_the_first_peer_that_subscribes() {
-    let mut network = Network::full_mesh(2, Config::default(), 4);
-    let topic = topic("early");
-    network.publish(0, &topic, payload(1, 50_000));
-    network.run_for(SECOND);
-    network.input(1, Input::Subscribe(topic.clone()));
-    network.run_until_delivered(1, SECOND);
-    assert_eq!(network.node(1).payloads(), [payload(1, 50_000)]);
-    assert_eq!(network.node(0).state.stats().published_without_peers, 0);
+    for config in of_each_profile() {
+        let mut network = Network::full_mesh(2, config, 4);
+        let topic = topic("early");
+        network.publish(0, &topic, payload(1, 50_000));
+        network.run_for(SECOND);
+        network.input(1, Input::Subscribe(topic.clone()));
+        network.run_until_delivered(1, SECOND);
+        assert_eq!(network.node(1).payloads(), [payload(1, 50_000)]);
+        assert_eq!(network.node(0).state.stats().published_without_peers, 0);
+    }
 }
 
 #[test]
@@ -196,8 +204,8 @@ fn a_peer_that_does_not_read_delays_nobody_else() {
 
 #[test]
 fn equal_seeds_and_equal_calls_give_equal_traffic() {
-    let run = |seed| {
-        let mut network = Network::full_mesh(20, Config::default(), seed);
+    let run = |config: &Config, seed| {
+        let mut network = Network::full_mesh(20, config.clone(), seed);
         let topic = topic("equal");
         network.subscribe_all(&topic);
         network.run_for(SECOND);
@@ -207,58 +215,65 @@ fn equal_seeds_and_equal_calls_give_equal_traffic() {
         network.run_until_delivered(10, 20 * SECOND);
         network.trace_hash()
     };
-    assert_eq!(run(1), run(1));
-    assert_ne!(run(1), run(2));
+    for config in of_each_profile() {
+        assert_eq!(run(&config, 1), run(&config, 1));
+        assert_ne!(run(&config, 1), run(&config, 2));
+    }
 }
 
 #[test]
 fn the_traces_of_a_message_tell_publish_shards_and_delivery_with_its_topic() {
-    let mut network = Network::full_mesh(2, Config::default(), 8);
-    let topic = topic("traced");
-    for name in [0, 1] {
-        network.input(name, Input::Tracing(true));
+    // Four coded shards, and a whole message.
+    for (config, shards) in of_each_profile().into_iter().zip([4, 1]) {
+        let mut network = Network::full_mesh(2, config.clone(), 8);
+        let topic = topic("traced");
+        for name in [0, 1] {
+            network.input(name, Input::Tracing(true));
+        }
+        network.subscribe_all(&topic);
+        network.run_for(SECOND);
+        network.publish(0, &topic, payload(1, 1000));
+        network.run_until_delivered(1, SECOND);
+        network.run_for(SECOND);
+        let count = |traces: &[Trace<u32>], wanted: fn(&Trace<u32>) -> bool| {
+            traces.iter().filter(|trace| wanted(trace)).count()
+        };
+        let publisher = &network.nodes[&0].traces;
+        assert_eq!(count(publisher, |t| matches!(t, Trace::Publish { .. })), 1);
+        assert_eq!(count(publisher, |t| matches!(t, Trace::Join { .. })), 1);
+        assert_eq!(count(publisher, |t| matches!(t, Trace::Graft { .. })), 1);
+        let receiver = &network.nodes[&1].traces;
+        assert_eq!(count(receiver, |t| matches!(t, Trace::NewShard(_))), shards);
+        assert_eq!(
+            count(
+                receiver,
+                |t| matches!(t, Trace::Deliver { topic, .. } if topic.as_str() == "traced")
+            ),
+            1
+        );
+        let not_tracing = Network::full_mesh(2, config, 8);
+        assert!(not_tracing.nodes[&0].traces.is_empty());
     }
-    network.subscribe_all(&topic);
-    network.run_for(SECOND);
-    network.publish(0, &topic, payload(1, 1000));
-    network.run_until_delivered(1, SECOND);
-    network.run_for(SECOND);
-    let count = |traces: &[Trace<u32>], wanted: fn(&Trace<u32>) -> bool| {
-        traces.iter().filter(|trace| wanted(trace)).count()
-    };
-    let publisher = &network.nodes[&0].traces;
-    assert_eq!(count(publisher, |t| matches!(t, Trace::Publish { .. })), 1);
-    assert_eq!(count(publisher, |t| matches!(t, Trace::Join { .. })), 1);
-    assert_eq!(count(publisher, |t| matches!(t, Trace::Graft { .. })), 1);
-    let receiver = &network.nodes[&1].traces;
-    assert_eq!(count(receiver, |t| matches!(t, Trace::NewShard(_))), 4);
-    assert_eq!(
-        count(
-            receiver,
-            |t| matches!(t, Trace::Deliver { topic, .. } if topic.as_str() == "traced")
-        ),
-        1
-    );
-    let not_tracing = Network::full_mesh(2, Config::default(), 8);
-    assert!(not_tracing.nodes[&0].traces.is_empty());
 }
 
 #[test]
 fn messages_that_wait_for_a_slow_link_longer_than_they_are_retained_still_arrive() {
-    let mut network = Network::new(3, Config::default(), 9);
-    network.set_links(Duration::from_millis(10), 1_000_000);
-    network.connect(0, 1);
-    network.connect(1, 2);
-    let topic = topic("slow");
-    network.subscribe_all(&topic);
-    network.run_for(SECOND);
-    for seed in 0..20 {
-        network.publish(0, &topic, payload(seed, 1 << 20));
-    }
-    let took = network.run_until_delivered(20, 90 * SECOND);
-    assert!(took > 20 * SECOND, "20 MiB over 1 MB/s: {took:?}");
-    for node in network.nodes.values() {
-        assert_eq!(node.deliveries.len(), 20);
+    for config in of_each_profile() {
+        let mut network = Network::new(3, config, 9);
+        network.set_links(Duration::from_millis(10), 1_000_000);
+        network.connect(0, 1);
+        network.connect(1, 2);
+        let topic = topic("slow");
+        network.subscribe_all(&topic);
+        network.run_for(SECOND);
+        for seed in 0..20 {
+            network.publish(0, &topic, payload(seed, 1 << 20));
+        }
+        let took = network.run_until_delivered(20, 90 * SECOND);
+        assert!(took > 20 * SECOND, "20 MiB over 1 MB/s: {took:?}");
+        for node in network.nodes.values() {
+            assert_eq!(node.deliveries.len(), 20);
+        }
     }
 }
 

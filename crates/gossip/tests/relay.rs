@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gossip::Config;
 use harness::{
+    documented,
     network::Network,
     payload,
     puppet::{Crafted, Stage},
@@ -16,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_message_crosses_a_line_of_relays() {
-    let mut network = Network::new(6, Config::default(), 1);
+    let mut network = Network::new(6, documented(), 1);
     for name in 1..6 {
         network.connect(name - 1, name);
     }
@@ -30,7 +31,7 @@ fn a_message_crosses_a_line_of_relays() {
 #[test]
 fn messages_cross_sparse_random_meshes_of_sixty_nodes_over_many_seeds() {
     for seed in 0..5 {
-        let mut network = Network::new(60, Config::default(), seed);
+        let mut network = Network::new(60, documented(), seed);
         for name in 1..60_u32 {
             for step in [1, 7, 23] {
                 if name >= step {
@@ -51,7 +52,7 @@ fn messages_cross_sparse_random_meshes_of_sixty_nodes_over_many_seeds() {
 
 #[test]
 fn a_publishers_shard_goes_on_unchanged_to_every_mesh_peer_but_its_sender() {
-    let mut stage = Stage::new(Config::default(), &[1, 2, 3]);
+    let mut stage = Stage::new(documented(), &[1, 2, 3]);
     let message = Crafted::new(1, 5, payload(1, 4000));
     let mut frame = message.frame(2);
     frame.piece.as_mut().and_then(|piece| piece.start.as_mut()).expect("a start").publisher_index =
@@ -65,7 +66,7 @@ fn a_publishers_shard_goes_on_unchanged_to_every_mesh_peer_but_its_sender() {
 
 #[test]
 fn other_shards_are_recoded_only_once_more_than_the_threshold_are_held() {
-    let config = Config { forward_threshold: 0.5, ..Config::default() };
+    let config = Config { forward_threshold: 0.5, ..documented() };
     let mut stage = Stage::new(config, &[1, 2]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     stage.data(1, message.frame(0));
@@ -81,7 +82,7 @@ fn other_shards_are_recoded_only_once_more_than_the_threshold_are_held() {
 
 #[test]
 fn a_redundant_shard_is_not_passed_on() {
-    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let mut stage = Stage::new(documented(), &[1, 2]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     let mut frame = message.frame(0);
     frame.piece.as_mut().and_then(|piece| piece.start.as_mut()).expect("a start").publisher_index =
@@ -97,7 +98,7 @@ fn a_redundant_shard_is_not_passed_on() {
 
 #[test]
 fn after_decoding_the_mesh_is_told_and_shards_stop() {
-    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let mut stage = Stage::new(documented(), &[1, 2]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     for index in 0..4 {
         stage.data(1, message.frame(index));

@@ -9,8 +9,9 @@ use gossip::{
     wire::{Control, News},
 };
 use harness::{
+    documented,
     network::Network,
-    payload,
+    of_each_profile, payload,
     puppet::{Crafted, Stage},
     topic,
 };
@@ -19,26 +20,28 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_link_cut_in_the_middle_of_a_message_and_restored_delivers_it() {
-    for at_ms in [1, 20, 80, 200, 600] {
-        let mut network = Network::new(2, Config::default(), at_ms);
-        network.set_links(Duration::from_millis(10), 1_500_000);
-        network.connect(0, 1);
-        let topic = topic("cut");
-        network.subscribe_all(&topic);
-        network.run_for(SECOND);
-        network.publish(0, &topic, payload(1, 1 << 20));
-        network.run_for(Duration::from_millis(at_ms));
-        network.cut(0, 1);
-        network.run_for(Duration::from_millis(500));
-        assert!(network.node(1).deliveries.is_empty(), "cut after {at_ms} ms");
-        network.connect(0, 1);
-        network.run_until_delivered(1, 10 * SECOND);
+    for config in of_each_profile() {
+        for at_ms in [1, 20, 80, 200, 600] {
+            let mut network = Network::new(2, config.clone(), at_ms);
+            network.set_links(Duration::from_millis(10), 1_500_000);
+            network.connect(0, 1);
+            let topic = topic("cut");
+            network.subscribe_all(&topic);
+            network.run_for(SECOND);
+            network.publish(0, &topic, payload(1, 1 << 20));
+            network.run_for(Duration::from_millis(at_ms));
+            network.cut(0, 1);
+            network.run_for(Duration::from_millis(500));
+            assert!(network.node(1).deliveries.is_empty(), "cut after {at_ms} ms");
+            network.connect(0, 1);
+            network.run_until_delivered(1, 10 * SECOND);
+        }
     }
 }
 
 #[test]
 fn the_bootstrap_dies_while_messages_flow_and_the_others_miss_nothing() {
-    let mut network = Network::full_mesh(4, Config::default(), 2);
+    let mut network = Network::full_mesh(4, documented(), 2);
     let topic = topic("crash");
     network.subscribe_all(&topic);
     network.run_for(SECOND);
@@ -56,7 +59,7 @@ fn the_bootstrap_dies_while_messages_flow_and_the_others_miss_nothing() {
     for other in 1..4 {
         network.connect(0, other);
     }
-    network.run_for(2 * Config::default().heartbeat);
+    network.run_for(2 * documented().heartbeat);
     network.publish(2, &topic, payload(99, 200_000));
     network.run_until(5 * SECOND, "the message at the node that came back", |network| {
         network.node(0).payloads().contains(&payload(99, 200_000))
@@ -65,53 +68,59 @@ fn the_bootstrap_dies_while_messages_flow_and_the_others_miss_nothing() {
 
 #[test]
 fn a_node_that_restarts_with_the_same_name_may_publish_again() {
-    let mut network = Network::full_mesh(3, Config::default(), 3);
-    let topic = topic("again");
-    network.subscribe_all(&topic);
-    network.run_for(SECOND);
-    network.publish(0, &topic, payload(1, 1000));
-    network.run_until_delivered(1, SECOND);
-    network.kill(0);
-    network.run_for(SECOND);
-    network.add(0);
-    network.input(0, Input::Subscribe(topic.clone()));
-    network.connect(0, 1);
-    network.connect(0, 2);
-    network.run_for(SECOND);
-    network.publish(0, &topic, payload(2, 1000));
-    network.run_until_delivered(2, SECOND);
+    for config in of_each_profile() {
+        let mut network = Network::full_mesh(3, config, 3);
+        let topic = topic("again");
+        network.subscribe_all(&topic);
+        network.run_for(SECOND);
+        network.publish(0, &topic, payload(1, 1000));
+        network.run_until_delivered(1, SECOND);
+        network.kill(0);
+        network.run_for(SECOND);
+        network.add(0);
+        network.input(0, Input::Subscribe(topic.clone()));
+        network.connect(0, 1);
+        network.connect(0, 2);
+        network.run_for(SECOND);
+        network.publish(0, &topic, payload(2, 1000));
+        network.run_until_delivered(2, SECOND);
+    }
 }
 
 #[test]
 fn streams_opened_anew_lose_nothing() {
-    let mut network = Network::new(2, Config::default(), 4);
-    network.set_links(Duration::from_millis(10), 1_500_000);
-    network.connect(0, 1);
-    let topic = topic("reset");
-    network.subscribe_all(&topic);
-    network.run_for(SECOND);
-    network.publish(0, &topic, payload(1, 1 << 20));
-    network.run_for(Duration::from_millis(150));
-    network.input(0, Input::StreamsReset(1));
-    network.run_until_delivered(1, 10 * SECOND);
-    assert_eq!(network.node(1).faults, []);
+    for config in of_each_profile() {
+        let mut network = Network::new(2, config, 4);
+        network.set_links(Duration::from_millis(10), 1_500_000);
+        network.connect(0, 1);
+        let topic = topic("reset");
+        network.subscribe_all(&topic);
+        network.run_for(SECOND);
+        network.publish(0, &topic, payload(1, 1 << 20));
+        network.run_for(Duration::from_millis(150));
+        network.input(0, Input::StreamsReset(1));
+        network.run_until_delivered(1, 10 * SECOND);
+        assert_eq!(network.node(1).faults, []);
+    }
 }
 
 #[test]
 fn news_of_an_unknown_message_brings_a_pull_after_a_round_trip_and_not_before() {
-    let mut stage = Stage::new(Config::default(), &[1]);
-    let message = Crafted::new(9, 5, payload(1, 4000));
-    let news = News { header: message.generation().header, message: message.header.message };
-    stage.control(1, &[Control::IHave { topic: topic("t"), news: vec![news] }]);
-    let pull = Control::IWant { generation: message.generation(), shards: 256 };
-    assert!(!stage.told(1).contains(&pull));
-    stage.wait(Duration::from_millis(150));
-    assert!(stage.told(1).contains(&pull));
+    for config in of_each_profile() {
+        let mut stage = Stage::new(config, &[1]);
+        let message = Crafted::new(9, 5, payload(1, 4000));
+        let news = News { header: message.generation().header, message: message.header.message };
+        stage.control(1, &[Control::IHave { topic: topic("t"), news: vec![news] }]);
+        let pull = Control::IWant { generation: message.generation(), shards: 256 };
+        assert!(!stage.told(1).contains(&pull));
+        stage.wait(Duration::from_millis(150));
+        assert!(stage.told(1).contains(&pull));
+    }
 }
 
 #[test]
 fn a_stalled_message_is_pulled_from_a_peer_that_has_it_for_what_is_missing() {
-    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let mut stage = Stage::new(documented(), &[1, 2]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     stage.data(1, message.frame(0));
     stage.control(2, &[Control::IDontWant(vec![message.generation().header])]);
@@ -123,7 +132,7 @@ fn a_stalled_message_is_pulled_from_a_peer_that_has_it_for_what_is_missing() {
 
 #[test]
 fn pulls_of_one_peer_bring_a_message_once_and_not_more() {
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     for index in 0..4 {
         stage.data(1, message.frame(index));
@@ -140,7 +149,7 @@ fn pulls_of_one_peer_bring_a_message_once_and_not_more() {
 
 #[test]
 fn a_pull_of_a_message_no_longer_kept_is_answered_gone() {
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     let message = Crafted::new(9, 5, payload(1, 4000));
     for index in 0..4 {
         stage.data(1, message.frame(index));
@@ -169,7 +178,7 @@ fn retention_is_bounded_in_bytes_and_the_oldest_go_first() {
 
 #[test]
 fn a_shard_refused_halfway_starts_over_with_its_header() {
-    let mut config = Config::default();
+    let mut config = documented();
     // Room for one shard in pieces at the receiver; two messages begin at the same time.
     config.limits.partial_bytes_max = 300_000;
     let mut network = Network::new(2, config, 12);

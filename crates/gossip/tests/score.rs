@@ -9,7 +9,7 @@ use gossip::{
     wire::{Control, RefuseReason},
 };
 use harness::{
-    payload,
+    documented, payload,
     puppet::{Crafted, Stage},
     topic,
 };
@@ -41,7 +41,7 @@ fn forged() -> gossip::wire::DataFrame {
 
 #[test]
 fn a_peer_that_brings_innovative_shards_scores_above_a_stranger() {
-    let mut stage = Stage::new(Config::default(), &[1, 2]);
+    let mut stage = Stage::new(documented(), &[1, 2]);
     for sequence in 0..20 {
         let message = Crafted::new(9, sequence, payload(sequence, 4000));
         (0..4).for_each(|index| stage.data(1, message.frame(index)));
@@ -52,7 +52,7 @@ fn a_peer_that_brings_innovative_shards_scores_above_a_stranger() {
 
 #[test]
 fn a_convicted_peer_that_comes_again_is_in_no_mesh_and_brings_no_message() {
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     stage.data(1, forged());
     assert!(matches!(stage.faults[..], [(1, Fault::BadSignature { .. })]), "{:?}", stage.faults);
     stage.wait(700 * SECOND);
@@ -74,7 +74,7 @@ fn a_convicted_peer_that_comes_again_is_in_no_mesh_and_brings_no_message() {
 
 #[test]
 fn demerits_fade_while_a_peer_behaves() {
-    let mut stage = Stage::new(Config::default(), &[1]);
+    let mut stage = Stage::new(documented(), &[1]);
     stage.data(1, forged());
     stage.wait(3600 * SECOND);
     stage.connect(1);
@@ -118,7 +118,7 @@ fn strangers_who_fill_a_mesh_leave_room_for_peers_that_this_node_chose() {
 
 #[test]
 fn a_mesh_of_useless_members_takes_in_peers_that_bring_shards() {
-    let mut stage = Stage::new(Config::default(), &[1, 2, 3, 4, 5, 6]);
+    let mut stage = Stage::new(documented(), &[1, 2, 3, 4, 5, 6]);
     stage.wait(SECOND);
     stage.connect(7);
     for sequence in 0..40 {

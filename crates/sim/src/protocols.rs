@@ -103,7 +103,8 @@ fn node_seed(seed: u64, name: NodeId, starts: u32) -> u64 {
 
 /// What the public documentation of OptimumP2P says, by [`gossip::State`]: a model of it.
 fn documented(scenario: &Scenario, setup: &Setup) -> RunOutcome {
-    coded(scenario, setup, gossip::Config::default())
+    let profile = gossip::Profile::Documented;
+    coded(scenario, setup, gossip::Config { profile, ..gossip::Config::default() })
 }
 
 /// Profile `adaptive` of [`gossip::State`].

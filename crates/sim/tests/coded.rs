@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gossip::Config;
+use gossip::{Config, Profile};
 use sim::{
     coded::Coded,
     network::{LinkModel, Loss, Sharing},
@@ -21,8 +21,12 @@ fn setup(nodes: usize, bytes: u64, scale: u32, seed: u64) -> Setup {
 }
 
 fn run_coded(setup: &Setup) -> RunOutcome {
-    let config =
-        Config { payload_scale: setup.scale, message_bytes_max: 10 << 20, ..Config::default() };
+    let config = Config {
+        profile: Profile::Documented,
+        payload_scale: setup.scale,
+        message_bytes_max: 10 << 20,
+        ..Config::default()
+    };
     let seed = setup.seed;
     let mut begin = None;
     run(

@@ -51,6 +51,16 @@ pub fn start() -> Instant {
     Instant::now()
 }
 
+/// Settings of profile `documented`.
+pub fn documented() -> Config {
+    Config { profile: Profile::Documented, ..Config::default() }
+}
+
+/// Settings of each profile.
+pub fn of_each_profile() -> [Config; 2] {
+    Profile::ALL.map(|profile| Config { profile, ..Config::default() })
+}
+
 /// Settings of profile `adaptive`, for messages of any length.
 pub fn adaptive() -> Config {
     Config { profile: Profile::Adaptive, message_bytes_max: 64 << 20, ..Config::default() }
