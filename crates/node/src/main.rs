@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use node::Config;
 use service::program::{self, Program, Stop, Task};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Fewer page faults on buffers of 1 to 10 MiB than with the system's allocator.
 #[global_allocator]
@@ -43,6 +43,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::watch()?;
+    for variable in config.without_effect() {
+        warn!(variable, "without effect in profile adaptive; OPTIMUM_PROFILE=documented heeds it");
+    }
     let running = node::start(config).await?;
     let signal = stop.signalled().await;
     info!(signal, "stopping");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Config, HandshakePolicy, TraceFilter};
+use super::{Config, HandshakePolicy, Mode, Optimum, TraceFilter};
 
 impl HandshakePolicy {
     /// Returns its name in configuration.
@@ -29,6 +29,24 @@ impl fmt::Display for TraceFilter {
 }
 
 impl Config {
+    /// Returns the variables that were given another value than the default and do not count in
+    /// the profile that runs.
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        if self.mode != Mode::Optimum || self.optimum.profile == gossip::Profile::Documented {
+            return Vec::new();
+        }
+        let (ours, default) = (&self.optimum, Optimum::default());
+        let changed = [
+            ("OPTIMUM_SHARD_FACTOR", ours.shard_factor != default.shard_factor),
+            (
+                "OPTIMUM_SHARD_MULT",
+                ours.shard_multiplier.to_bits() != default.shard_multiplier.to_bits(),
+            ),
+            ("OPTIMUM_THRESHOLD", ours.threshold.to_bits() != default.threshold.to_bits()),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+
     /// Returns the level of the log in effect.
     pub fn log_level(&self) -> &'static str {
         service::log::effective(&self.log_level)

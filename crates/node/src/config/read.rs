@@ -14,7 +14,11 @@ use super::{
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
 
 /// What `OPTIMUM_PROFILE` may be.
-const PROFILES: &str = "documented or adaptive";
+const PROFILES: &str = "adaptive or documented";
+
+/// What `OPTIMUM_MAX_MSG_SIZE` may be in profile `adaptive`.
+const ADAPTIVE_BYTES: &str = "1 to 67108864 in profile adaptive; OPTIMUM_PROFILE=documented takes more with more \
+     than 4 fragments (OPTIMUM_SHARD_FACTOR)";
 
 impl Config {
     /// Reads the environment of the process.
@@ -88,7 +92,7 @@ impl Config {
                     ("OPTIMUM_MAX_MSG_SIZE", "what OPTIMUM_SHARD_FACTOR fragments can hold")
                 }
                 gossip::ConfigError::AdaptiveMessageBytes { .. } => {
-                    ("OPTIMUM_MAX_MSG_SIZE", "1 to 67108864 in profile adaptive")
+                    ("OPTIMUM_MAX_MSG_SIZE", ADAPTIVE_BYTES)
                 }
                 gossip::ConfigError::Fragments { .. } | gossip::ConfigError::Zero(_) => {
                     ("OPTIMUM_PROFILE", PROFILES)

@@ -11,6 +11,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
 #[test]
 fn nothing_set_is_the_defaults() {
     assert_eq!(read(&[]), Ok(Config::default()));
+    assert_eq!(Config::default().gossip().profile, gossip::Profile::Adaptive);
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn every_variable_has_its_effect() {
     let gossip = config.gossip();
     assert_eq!(&gossip.cluster[..], b"docker-dev-cluster");
     assert_eq!(gossip.message_bytes_max, 12_582_912, "a fifth more is tolerated");
-    assert_eq!(gossip.shard_factor, 8);
+    assert_eq!((gossip.profile, gossip.shard_factor), (gossip::Profile::Documented, 8));
     assert!((gossip.shard_multiplier - 1.2).abs() < f64::EPSILON);
     assert!((gossip.forward_threshold - 0.5).abs() < f64::EPSILON);
     assert_eq!((gossip.mesh.low, gossip.mesh.target, gossip.mesh.high), (4, 8, 16));
@@ -80,10 +81,20 @@ fn in_each_profile_64_mib_are_possible_and_not_a_byte_more() {
         assert_eq!((gossip.profile, gossip.message_bytes_max), (profile, 64 << 20));
         assert_eq!(with("67108865").map_err(|error| error.variable), Err("OPTIMUM_MAX_MSG_SIZE"));
     }
-    let error = read(&[("OPTIMUM_PROFILE", "adaptive"), ("OPTIMUM_MAX_MSG_SIZE", "67108865")])
-        .expect_err("too much")
-        .to_string();
-    assert!(error.contains("1 to 67108864 in profile adaptive"), "{error}");
+    for (name, allowed) in [
+        ("adaptive", "1 to 67108864 in profile adaptive"),
+        ("documented", "what OPTIMUM_SHARD_FACTOR fragments can hold"),
+    ] {
+        let error = read(&[("OPTIMUM_PROFILE", name), ("OPTIMUM_MAX_MSG_SIZE", "67108865")]);
+        let error = error.expect_err("too much").to_string();
+        assert!(error.contains(allowed), "{error}");
+    }
+    // More fragments hold more, where their number counts.
+    let with = |name| {
+        let more = [("OPTIMUM_SHARD_FACTOR", "8"), ("OPTIMUM_MAX_MSG_SIZE", "134217728")];
+        read(&[more[0], more[1], ("OPTIMUM_PROFILE", name)])
+    };
+    assert!(with("documented").is_ok() && with("adaptive").is_err());
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
         ("API_PORT", "65536", "0 to 65535"),
         ("OPTIMUM_PORT", "7070.0", "0 to 65535"),
         ("OPTIMUM_MAX_MSG_SIZE", "0", "from 1 to"),
-        ("OPTIMUM_MAX_MSG_SIZE", "1048576000", "OPTIMUM_SHARD_FACTOR"),
+        ("OPTIMUM_MAX_MSG_SIZE", "1048576000", "1 to 67108864 in profile adaptive"),
         ("OPTIMUM_MESH_MIN", "0", "from 1 to 1000"),
         ("OPTIMUM_MESH_MAX", "2", "OPTIMUM_MESH_MIN ≤ OPTIMUM_MESH_TARGET"),
         ("OPTIMUM_SHARD_FACTOR", "257", "from 1 to 256"),
@@ -135,7 +146,7 @@ fn a_wrong_value_is_named_with_its_variable_and_what_is_allowed() {
         ("OPTIMUM_SHARD_MULT", "NaN", "from 1 to 16"),
         ("OPTIMUM_THRESHOLD", "1.1", "from 0 to 1"),
         ("OPTIMUM_THRESHOLD", "half", "from 0 to 1"),
-        ("OPTIMUM_PROFILE", "fast", "documented or adaptive"),
+        ("OPTIMUM_PROFILE", "fast", "adaptive or documented"),
         ("OPTIMUM_RETAIN_BYTES", "1e9", "from 0 to"),
         ("OPTIMUM_TRACE", "JOIN,SING", "NEW_SHARD"),
         ("OPTIMUM_RANDOM_MSG_SIZE", "0", "from 1 to"),
@@ -199,6 +210,21 @@ fn what_is_in_effect_is_told_and_not_what_was_written() {
     ] {
         assert!(effective.contains(&(name, value.to_owned())), "{name}: {effective:?}");
     }
+}
+
+#[test]
+fn settings_that_count_in_another_profile_only_are_named() {
+    let without_effect = |variables: &[(&str, &str)]| {
+        let all = [variables, &[("OPTIMUM_SHARD_MULT", "1.5"), ("OPTIMUM_THRESHOLD", "0.5")]];
+        read(&all.concat()).expect("allowed").without_effect()
+    };
+    assert_eq!(without_effect(&[("OPTIMUM_SHARD_FACTOR", "4")]), ["OPTIMUM_THRESHOLD"]);
+    let named = without_effect(&[("OPTIMUM_SHARD_FACTOR", "8")]);
+    assert_eq!(named, ["OPTIMUM_SHARD_FACTOR", "OPTIMUM_THRESHOLD"]);
+    for other in [("OPTIMUM_PROFILE", "documented"), ("NODE_MODE", "gossipsub")] {
+        assert!(without_effect(&[other]).is_empty(), "{other:?}");
+    }
+    assert!(Config::default().without_effect().is_empty());
 }
 
 #[test]

@@ -197,7 +197,7 @@ async fn the_snapshot_shows_peers_shards_and_decoded_messages() {
     let peer = &shown["connected_peers"][0];
     assert_eq!(peer["peer_id"], second.peer_id().to_string());
     assert_eq!(peer["direction"], "inbound");
-    assert!(peer["shards_received"].as_u64() >= Some(4), "{peer}");
+    assert!(peer["shards_received"].as_u64() >= Some(1), "{peer}");
     assert!(peer["connected_since"].as_u64() > Some(1_600_000_000), "{peer}");
     assert_eq!(shown["total_peer_count"], 1);
 }

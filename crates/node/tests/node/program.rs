@@ -71,6 +71,26 @@ fn a_wrong_value_is_refused_naming_variable_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_setting_of_the_other_profile_is_told_to_be_without_effect() {
+    let identity = tempfile::tempdir().expect("a directory");
+    for (profile, told) in [("adaptive", true), ("documented", false)] {
+        let mut command = program(identity.path());
+        command.env("OPTIMUM_PROFILE", profile).env("OPTIMUM_SHARD_FACTOR", "8");
+        let mut child = command.spawn().expect("runs");
+        let log = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let mut log = log.take_while(|line| !line.contains("node started"));
+        let is_told = |line: String| {
+            line.contains("OPTIMUM_SHARD_FACTOR")
+                && line.contains("without effect in profile adaptive")
+        };
+        assert_eq!(log.any(is_told), told);
+        signal(&child, "TERM");
+        // Nobody reads its log any more, which is no failure.
+        assert!(child.wait().expect("ends").success());
+    }
+}
+
+#[test]
 fn a_broken_identity_is_refused_and_left_untouched() {
     let identity = tempfile::tempdir().expect("a directory");
     let file = identity.path().join("p2p.key");

@@ -49,10 +49,7 @@ fn text(bytes: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_of_64_mib_arrives_whole_and_a_longer_one_is_refused() {
     let bytes_max = BYTES_MAX.to_string();
-    // With the default of 4 fragments a message is not longer.
-    let with = |node: NodeCommand| {
-        node.with("OPTIMUM_MAX_MSG_SIZE", &bytes_max).with("OPTIMUM_SHARD_FACTOR", "8")
-    };
+    let with = |node: NodeCommand| node.with("OPTIMUM_MAX_MSG_SIZE", &bytes_max);
     let nodes = cluster(2, with).await;
     let proxy = ProxyCommand::new(&nodes).start().await;
     proxy.until_nodes(2).await;
