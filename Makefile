@@ -217,7 +217,7 @@ lab: ## Measure real nodes over shaped links beside GossipSub (needs root): make
 bench-link: ## Measure frame delay and goodput over a shaped link (needs root); writes docs/benchmarks.md
 	@sh script/bench-link.sh
 
-bench-node: ## Measure what four nodes deliver and cost, mode by mode; writes docs/benchmarks.md
+bench-node: ## Measure what four nodes deliver and cost, by profile and mode; writes docs/benchmarks.md
 	$(CARGO) build --release --workspace
 	target/release/bench-node --profile --write docs/benchmarks.md $(ARGS)
 

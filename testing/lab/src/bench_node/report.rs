@@ -27,7 +27,7 @@ pub(crate) fn text(
         text,
         "Measured on {} with {}; {}.\n4 processes and their clients on this machine, one publishes, \
          3 receive; medians of {rounds} rounds of {seconds} s.\n\n\
-         | message | mode | delivered messages/s | MB/s | publish to last p50 | p99 | \
+         | message | mode, profile | delivered messages/s | MB/s | publish to last p50 | p99 | \
          CPU ms per delivered MiB | peak memory of a node | lost |\n\
          |---|---|---|---|---|---|---|---|---|",
         date(),
