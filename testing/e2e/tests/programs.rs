@@ -102,7 +102,8 @@ async fn devnet_shows_a_message_decoded_at_every_node_and_frees_its_ports() {
         nodes.iter().map(|node| node["node"].as_u64()).collect::<Vec<_>>(),
         [Some(1), Some(3), Some(4)]
     );
-    assert!(nodes.iter().all(|node| node["shards_used"] == 4), "{shown}");
+    // 1 MiB is 64 fragments; combinations that stand for some may come beside them.
+    assert!(nodes.iter().all(|node| node["shards_used"].as_u64() >= Some(64)), "{shown}");
     println!("{shown}");
 
     // The cluster can be used while it stays.

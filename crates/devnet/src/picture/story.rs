@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::sighting::Id;
 
-/// Steps kept of one message. More than a message takes at 64 nodes in the default configuration.
-const STEPS_MAX: usize = 4_096;
+/// Steps kept of one message. More than 1 MiB takes at 64 nodes in the default configuration: each is
+/// brought 64 fragments and some in vain.
+const STEPS_MAX: usize = 8_192;
 
 /// What happened to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
