@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gossip::{
-    Fault, GenerationId, Input,
+    Fault, GenerationId, Input, ShardTrace, Trace,
     wire::{Acknowledgement, Bitmap, Control},
 };
 use harness::{adaptive, cut::Cut, payload, puppet::Stage, topic};
@@ -93,6 +93,62 @@ fn combinations_fill_what_is_missing() {
     assert_eq!(stage.faults, []);
     assert_eq!(stage.deliveries.len(), 1);
     assert_eq!(stage.deliveries[0].payload, cut.payload);
+}
+
+/// What a trace says of a shard, if it is about one.
+fn shard_of(trace: &Trace<u32>) -> Option<(&'static str, &ShardTrace<u32>)> {
+    if let Trace::NewShard(shard) = trace {
+        Some(("new", shard))
+    } else if let Trace::DuplicateShard(shard) = trace {
+        Some(("duplicate", shard))
+    } else if let Trace::UnhelpfulShard(shard) = trace {
+        Some(("unhelpful", shard))
+    } else if let Trace::UnnecessaryShard(shard) = trace {
+        Some(("unnecessary", shard))
+    } else {
+        None
+    }
+}
+
+#[test]
+fn fragments_and_combinations_are_traced_and_counted_under_the_names_of_shards() {
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    stage.input(Input::Tracing(true));
+    for index in [0, 1, 1] {
+        stage.data(1, cut.frame(index));
+    }
+    // Two fragments are missing, and two combinations kept, when the third comes.
+    for vector in [[1, 2, 3, 4], [1, 2, 3, 4], [5, 6, 7, 9]] {
+        stage.data(2, cut.combination(&vector));
+    }
+    assert_eq!(stage.deliveries.len(), 0);
+    for index in [2, 3] {
+        stage.data(1, cut.frame(index));
+    }
+    assert_eq!(stage.deliveries.len(), 1);
+    stage.data(2, cut.combination(&[2, 7, 1, 8]));
+    let told = stage.traces.iter().filter_map(shard_of);
+    let told = told.map(|(kind, shard)| (kind, shard.received_from, &shard.coefficients[..]));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("new", 1, &[1, 0, 0, 0][..]),
+            ("new", 1, &[0, 1, 0, 0]),
+            ("duplicate", 1, &[0, 1, 0, 0]),
+            ("new", 2, &[1, 2, 3, 4]),
+            ("new", 2, &[1, 2, 3, 4]),
+            ("unhelpful", 2, &[5, 6, 7, 9]),
+            ("new", 1, &[0, 0, 1, 0]),
+            ("unnecessary", 1, &[0, 0, 0, 1]),
+            ("unnecessary", 2, &[2, 7, 1, 8]),
+        ]
+    );
+    let stats = stage.state.stats();
+    assert_eq!((stats.shards_innovative, stats.shards_duplicate), (5, 1));
+    assert_eq!((stats.shards_unhelpful, stats.shards_unnecessary), (1, 2));
+    let received = |trace: &&Trace<u32>| matches!(trace, Trace::ReceiveRpc { .. });
+    assert_eq!(stage.traces.iter().filter(received).count(), 9, "one for each");
 }
 
 #[test]

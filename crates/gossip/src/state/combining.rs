@@ -5,12 +5,13 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use rand::RngExt;
 use rlnc::Absorbed;
 
 use super::State;
 use crate::{
-    Fault, HeaderHash, PeerName,
+    Fault, HeaderHash, PeerName, ShardTrace, Trace,
     holding::{Holding, Recovered},
     message::Phase,
     wire::{Bitmap, Piece},
@@ -53,12 +54,14 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get_mut(&hash) else { return };
         let Phase::Gathering(holding) = &mut message.phase else {
             self.stats.shards_unnecessary += 1;
-            return;
+            let coefficients = piece.start.map(|start| start.coefficients).unwrap_or_default();
+            return self.trace_combination(peer, hash, coefficients, Trace::UnnecessaryShard);
         };
         let bad = |what| Fault::BadShard { header: hash, what };
         let Some(start) = piece.start.filter(|start| start.publisher_index.is_none()) else {
             return self.disconnect(peer, bad("a combination comes whole and has no number"));
         };
+        let coefficients = start.coefficients.clone();
         let shard = match holding.parse(generation, start.coefficients, piece.bytes) {
             Ok(shard) => shard,
             Err(what) => return self.disconnect(peer, bad(what)),
@@ -68,9 +71,10 @@ impl<P: PeerName> State<P> {
         let kept = message.spread.combinations.keep(generation, peer, shard, missing);
         if kept.is_none() {
             self.stats.shards_unhelpful += 1;
-            return;
+            return self.trace_combination(peer, hash, coefficients, Trace::UnhelpfulShard);
         }
         self.stats.shards_innovative += 1;
+        self.trace_combination(peer, hash, coefficients, Trace::NewShard);
         if let Some(state) = self.peers.get_mut(&peer) {
             state.on_shard(Absorbed::Innovative);
         }
@@ -83,6 +87,23 @@ impl<P: PeerName> State<P> {
             self.check(now, hash, peer);
         }
         self.schedule(hash);
+    }
+
+    fn trace_combination(
+        &mut self,
+        peer: P,
+        hash: HeaderHash,
+        coefficients: Bytes,
+        event: fn(ShardTrace<P>) -> Trace<P>,
+    ) {
+        if !self.outbox.is_tracing() {
+            return;
+        }
+        let Some(message) = self.messages.get(&hash) else { return };
+        let bytes = super::receive::shard_length(&self.config, message);
+        let message = message.signed.header.message;
+        self.trace_rpc_received(peer, message, bytes);
+        self.outbox.trace(|| event(ShardTrace { message, received_from: peer, coefficients }));
     }
 
     /// Computes what is missing of a generation once fragments and combinations are enough.

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use gossip::{
     Config, Delivery, Direction, Fault, GenerationId, Header, Input, Job, JobId, Outcome, Output,
-    SignedHeader, State, Topic, message_id,
+    SignedHeader, State, Topic, Trace, message_id,
     wire::{Control, DataFrame, Piece, ShardStart, decode_control, encode_control},
 };
 use rlnc::{Encoder, Shape};
@@ -23,6 +23,7 @@ pub struct Stage {
     pub faults: Vec<(u32, Fault)>,
     pub control: Vec<(u32, Control)>,
     pub data: Vec<(u32, DataFrame)>,
+    pub traces: Vec<Trace<u32>>,
     /// Jobs are kept in `jobs` instead of run at once.
     pub holds_jobs: bool,
     pub jobs: VecDeque<(JobId, Job)>,
@@ -40,6 +41,7 @@ impl Stage {
             faults: Vec::new(),
             control: Vec::new(),
             data: Vec::new(),
+            traces: Vec::new(),
             holds_jobs: false,
             jobs: VecDeque::new(),
         };
@@ -107,10 +109,8 @@ impl Stage {
                     self.state.handle(self.now, Input::WorkDone(job, work.run()));
                 }
                 Output::Disconnect { peer, fault, .. } => self.faults.push((peer, fault)),
-                Output::Published { .. }
-                | Output::PublishRefused { .. }
-                | Output::PublishRoom
-                | Output::Trace(_) => {}
+                Output::Published { .. } | Output::PublishRefused { .. } | Output::PublishRoom => {}
+                Output::Trace(trace) => self.traces.push(trace),
             }
         }
     }
