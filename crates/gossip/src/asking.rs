@@ -70,6 +70,8 @@ pub(crate) struct Request<P> {
     pub(crate) asked_at: Instant,
     /// From then on another is asked.
     pub(crate) deadline: Instant,
+    /// Of a message that is fetched late.
+    pub(crate) is_late: bool,
 }
 
 impl<P> Requests<P> {
@@ -238,7 +240,11 @@ mod tests {
         let mut requests = Requests::new(1);
         for index in 0..3 {
             let deadline = now + Duration::from_millis(u64::from(index) + 1);
-            requests.insert(0, index, Request { peer: index, asked_at: now, deadline });
+            requests.insert(
+                0,
+                index,
+                Request { peer: index, asked_at: now, deadline, is_late: false },
+            );
         }
         assert!(requests.take_overdue(now).is_empty());
         let taken = requests.take_overdue(now + Duration::from_millis(2));

@@ -44,8 +44,10 @@ pub(crate) struct Peer {
     pub(crate) allowance: Allowance,
     /// The number of the probe on the way to it, and when it left.
     pub(crate) probe: Option<(u32, Instant)>,
-    /// Fragments asked of it and not come.
+    /// Fragments asked of it and not come, but for those of messages that are fetched late.
     pub(crate) asked: usize,
+    /// Of those that are.
+    pub(crate) asked_late: usize,
     /// How long it takes to answer, the newest counting a quarter.
     pub(crate) answer_time: Option<Duration>,
     pub(crate) shards_sent: u64,
@@ -105,6 +107,7 @@ impl Peer {
             allowance: Allowance::default(),
             probe: None,
             asked: 0,
+            asked_late: 0,
             answer_time: None,
             shards_sent: 0,
             shards_received: 0,

@@ -96,6 +96,11 @@ impl<P: PeerName> Repairs<P> {
         Some(holder)
     }
 
+    /// Returns whether somebody was asked for a message.
+    pub(crate) fn was_asked(&self, hash: HeaderHash) -> bool {
+        self.all.get(&hash).is_some_and(|repair| repair.attempts > 0)
+    }
+
     /// Forgets that `holder` has the message.
     pub(crate) fn remove_holder(&mut self, hash: HeaderHash, holder: P) {
         if let Some(repair) = self.all.get_mut(&hash) {

@@ -41,29 +41,50 @@ fn a_link_cut_in_the_middle_of_a_message_and_restored_delivers_it() {
 
 #[test]
 fn the_bootstrap_dies_while_messages_flow_and_the_others_miss_nothing() {
-    let mut network = Network::full_mesh(4, documented(), 2);
-    let topic = topic("crash");
-    network.subscribe_all(&topic);
-    network.run_for(SECOND);
-    for index in 0..30_u64 {
-        network.publish(1 + (index % 3) as u32, &topic, payload(index, 200_000));
-        network.run_for(Duration::from_millis(3));
-        if index == 10 {
-            network.kill(0);
+    for config in of_each_profile() {
+        let heartbeat = config.heartbeat;
+        let mut network = Network::full_mesh(4, config, 2);
+        let topic = topic("crash");
+        network.subscribe_all(&topic);
+        network.run_for(SECOND);
+        for index in 0..30_u64 {
+            network.publish(1 + (index % 3) as u32, &topic, payload(index, 200_000));
+            network.run_for(Duration::from_millis(3));
+            if index == 10 {
+                network.kill(0);
+            }
         }
-    }
-    network.run_until_delivered(30, 20 * SECOND);
+        network.run_until_delivered(30, 20 * SECOND);
 
-    network.add(0);
-    network.input(0, Input::Subscribe(topic.clone()));
-    for other in 1..4 {
-        network.connect(0, other);
+        network.add(0);
+        network.input(0, Input::Subscribe(topic.clone()));
+        for other in 1..4 {
+            network.connect(0, other);
+        }
+        network.run_for(2 * heartbeat);
+        network.publish(2, &topic, payload(99, 200_000));
+        network.run_until(5 * SECOND, "the message at the node that came back", |network| {
+            network.node(0).payloads().contains(&payload(99, 200_000))
+        });
     }
-    network.run_for(2 * documented().heartbeat);
-    network.publish(2, &topic, payload(99, 200_000));
-    network.run_until(5 * SECOND, "the message at the node that came back", |network| {
-        network.node(0).payloads().contains(&payload(99, 200_000))
+}
+
+#[test]
+fn who_comes_late_gets_several_fragments_of_a_peer_in_a_round_trip() {
+    let mut network = Network::new(3, Config::default(), 5);
+    network.set_links(Duration::from_millis(40), 12_500_000);
+    network.connect(0, 1);
+    let topic = topic("late");
+    network.subscribe_all(&topic);
+    network.run_for(2 * SECOND);
+    network.publish(0, &topic, payload(1, 1 << 20));
+    network.run_until(5 * SECOND, "the message at node 1", |network| {
+        !network.node(1).deliveries.is_empty()
     });
+    network.connect(1, 2);
+    // The next heartbeat tells of it. 64 fragments, one in a round trip of 80 ms, would take 5 s.
+    network.run_until_delivered(1, 5 * SECOND / 2);
+    assert_eq!(network.node(2).faults, []);
 }
 
 #[test]

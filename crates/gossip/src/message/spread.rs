@@ -24,6 +24,8 @@ pub(crate) struct Spread<P> {
     pub(crate) combinations: Combinations<P>,
     /// Generations of which a combination is false: none is used any more.
     pub(crate) spoiled: BTreeSet<u16>,
+    /// It was pulled from a peer that keeps it: whoever holds it holds all of it.
+    pub(crate) is_late: bool,
     /// What the near peers are to be told, and the others.
     pub(crate) near: News,
     pub(crate) far: News,
@@ -73,6 +75,7 @@ impl<P: Copy> Spread<P> {
             offered: Offered::default(),
             combinations: Combinations::default(),
             spoiled: BTreeSet::new(),
+            is_late: false,
             near: News::default(),
             far: News::default(),
             first: 0,

@@ -39,6 +39,11 @@ const EGRESS_MAX: f64 = 1.5;
 /// How often a peer may ask for as much as the message has.
 const PULLS_FACTOR_MAX: u32 = 2;
 
+/// Fragments of late messages that are asked of a peer at a time, beside those of others. Whoever
+/// holds such a message holds all of it, so that nothing is lost by asking for several, and one in
+/// a round trip is little over a long way.
+const LATE_ASKS_PER_PEER: usize = 8;
+
 /// A peer is asked for so many messages in a heartbeat that only hearsay tells of.
 const RUMOURS_PER_HEARTBEAT_MAX: u32 = 64;
 
@@ -87,7 +92,8 @@ impl<P: PeerName> State<P> {
         }
         let fragments = fragments.within(&Bitmap::first(holding.fragments()));
         message.spread.known.tell(now, generation.index, &fragments);
-        if !self.full.contains(&peer) {
+        let full = if message.spread.is_late { &self.full_late } else { &self.full };
+        if !full.contains(&peer) {
             let is_near = self.windows.is_near(peer);
             message.spread.offered.add(is_near, generation.index, &fragments);
         }
@@ -170,7 +176,7 @@ impl<P: PeerName> State<P> {
 
     fn answer_within(&self, peer: P) -> Duration {
         let state = self.peers.get(&peer);
-        let asked = state.map_or(0, |state| state.asked as u32);
+        let asked = state.map_or(0, |state| (state.asked + state.asked_late) as u32);
         // Where links are slow everybody's queue is long, which is no reason to ask others for the
         // same.
         3 * self.windows.rtt(peer).unwrap_or(RTT_UNKNOWN) / 2
@@ -183,7 +189,8 @@ impl<P: PeerName> State<P> {
     pub(super) fn ask(&mut self, now: Instant, hash: HeaderHash) {
         self.give_up_overdue(now, hash);
         let holders = self.holders(now, hash);
-        let k = self.messages.get(&hash).map_or(1, |message| message.shape.fragments());
+        let Some(message) = self.messages.get(&hash) else { return };
+        let (k, is_late) = (message.shape.fragments(), message.spread.is_late);
         let start = self.rng.random_range(0..k);
         for ((peer, generation), fragments) in share_out(holders, start) {
             let deadline = now + self.answer_within(peer);
@@ -191,12 +198,17 @@ impl<P: PeerName> State<P> {
             let Some(state) = self.peers.get_mut(&peer) else { continue };
             let Some(message) = self.messages.get_mut(&hash) else { return };
             for index in fragments.iter() {
-                let request = Request { peer, asked_at: now, deadline };
+                let request = Request { peer, asked_at: now, deadline, is_late };
                 message.spread.requests.insert(generation, index, request);
             }
-            state.asked += usize::from(fragments.len());
-            if state.asked >= self.config.adaptive.asks_per_peer {
-                self.full.insert(peer);
+            let (asked, asked_max, full) = if is_late {
+                (&mut state.asked_late, LATE_ASKS_PER_PEER, &mut self.full_late)
+            } else {
+                (&mut state.asked, self.config.adaptive.asks_per_peer, &mut self.full)
+            };
+            *asked += usize::from(fragments.len());
+            if *asked >= asked_max {
+                full.insert(peer);
             }
             self.stats.pulls_sent += 1;
             let generation = GenerationId { header: hash, index: generation };
@@ -207,11 +219,15 @@ impl<P: PeerName> State<P> {
 
     /// A request is answered or given up: there is room for another at who was asked.
     pub(super) fn end_request(&mut self, request: &Request<P>) {
-        if let Some(peer) = self.peers.get_mut(&request.peer) {
-            peer.asked = peer.asked.saturating_sub(1);
-            if peer.asked < self.config.adaptive.asks_per_peer {
-                self.had_room_again += u64::from(self.full.remove(&request.peer));
-            }
+        let Some(peer) = self.peers.get_mut(&request.peer) else { return };
+        let (asked, asked_max, full) = if request.is_late {
+            (&mut peer.asked_late, LATE_ASKS_PER_PEER, &mut self.full_late)
+        } else {
+            (&mut peer.asked, self.config.adaptive.asks_per_peer, &mut self.full)
+        };
+        *asked = asked.saturating_sub(1);
+        if *asked < asked_max {
+            self.had_room_again += u64::from(full.remove(&request.peer));
         }
     }
 
@@ -234,8 +250,10 @@ impl<P: PeerName> State<P> {
         let Some(message) = self.messages.get_mut(&hash) else { return Vec::new() };
         let Phase::Gathering(holding) = &message.phase else { return Vec::new() };
         let count = holding.generations();
+        let is_late = message.spread.is_late;
+        let full = if is_late { &self.full_late } else { &self.full };
         // Where it is another message that takes the room, nothing else would bring us back.
-        let waits = self.full.iter().any(|peer| {
+        let waits = full.iter().any(|peer| {
             let link = message.links.get(peer);
             link.is_some_and(|link| link.exchange.is_begun())
                 && self.peers.get(peer).is_some_and(|state| !state.record.is_graylisted())
@@ -254,7 +272,7 @@ impl<P: PeerName> State<P> {
         offered.clear(askable, count);
         let mut holders = Vec::new();
         for (&peer, link) in &message.links {
-            if self.full.contains(&peer) {
+            if full.contains(&peer) {
                 continue;
             }
             let is_near = self.windows.is_near(peer);
@@ -269,9 +287,14 @@ impl<P: PeerName> State<P> {
             if state.record.is_graylisted() || offers.iter().all(Bitmap::is_empty) {
                 continue;
             }
-            let room = config.asks_per_peer.saturating_sub(state.asked);
+            let (asked, asked_max) = if is_late {
+                (state.asked_late, LATE_ASKS_PER_PEER)
+            } else {
+                (state.asked, config.asks_per_peer)
+            };
+            let room = asked_max.saturating_sub(asked);
             let spread = 1.0 + COST_SPREAD * self.rng.random::<f64>();
-            let cost = cost(state, self.windows.rtt(peer)) * spread;
+            let cost = cost(state, asked, self.windows.rtt(peer)) * spread;
             holders.push(Holder { peer, cost, room, offers });
         }
         holders
@@ -298,7 +321,9 @@ impl<P: PeerName> State<P> {
         };
         let total = message.fragments();
         let sent = message.shards_sent as f64 / f64::from(total);
-        let spares = message.is_own() && sent >= EGRESS_MAX;
+        // When nothing is amiss any more, nobody waits for the uplink: who asks came late.
+        let is_spread = message.spread.looks > 0 && message.spread.look_at.is_none();
+        let spares = message.is_own() && sent >= EGRESS_MAX && !is_spread;
         let mut served = fragments.within(&held);
         if spares {
             let rare = message.rare(index);
@@ -454,9 +479,9 @@ impl<P: PeerName> State<P> {
     }
 }
 
-/// Returns how long a peer of this round-trip time takes for what was asked of it and for one more
-/// fragment, in seconds.
-fn cost(peer: &Peer, rtt: Option<Duration>) -> f64 {
+/// Returns how long a peer of this round-trip time takes for `asked` fragments that were asked of
+/// it and for one more, in seconds.
+fn cost(peer: &Peer, asked: usize, rtt: Option<Duration>) -> f64 {
     let guess = rtt.unwrap_or(RTT_UNKNOWN) + ANSWER_GUESS;
-    peer.answer_time.unwrap_or(guess).as_secs_f64() * (1.0 + peer.asked as f64)
+    peer.answer_time.unwrap_or(guess).as_secs_f64() * (1.0 + asked as f64)
 }

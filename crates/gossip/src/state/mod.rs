@@ -98,6 +98,8 @@ pub struct State<P> {
     acknowledgements: BTreeSet<(Instant, P)>,
     /// Peers that may not be asked for more fragments until one comes.
     full: BTreeSet<P>,
+    /// The same of messages that are fetched late.
+    full_late: BTreeSet<P>,
     /// How often one of them had room again.
     had_room_again: u64,
     /// How long answers take.
@@ -161,6 +163,7 @@ impl<P: PeerName> State<P> {
             rumours: Rumours::new(),
             acknowledgements: BTreeSet::new(),
             full: BTreeSet::new(),
+            full_late: BTreeSet::new(),
             had_room_again: 0,
             answers: Answers::default(),
             agenda: BTreeSet::new(),

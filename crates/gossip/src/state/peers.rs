@@ -62,6 +62,7 @@ impl<P: PeerName> State<P> {
             self.acknowledgements.remove(&(at, peer));
         }
         self.full.remove(&peer);
+        self.full_late.remove(&peer);
         self.records.keep(peer, state.record);
         self.stats.records_evicted = self.records.evicted();
         self.windows.disconnect(peer);

@@ -153,6 +153,7 @@ impl<P: PeerName> State<P> {
         let phase = holding.map_or_else(|| Phase::Open(Decoder::new(shape)), Phase::Gathering);
         let mut message = Message::new(hash, Arc::new(signed), shape, phase, Some(peer), now);
         message.links.insert(peer, Link::default());
+        message.spread.is_late = self.repairs.was_asked(hash);
         self.messages.open(message);
         self.take_rumour(now, hash);
         HeaderVerdict::Accepted
