@@ -7,8 +7,8 @@ use std::{
 };
 
 use gossip::{
-    Config, Delivery, HeaderHash, Input, Job, JobId, Limits, MessageId, Outcome, Output, State,
-    Stats, message_id,
+    Config, Delivery, HeaderHash, Input, Job, JobId, Limits, MessageId, Outcome, Output, Profile,
+    State, Stats, message_id,
     wire::{Acknowledgement, Control, DataFrame, FRAME_BYTES_MAX, decode_control, encode_control},
 };
 
@@ -67,6 +67,8 @@ impl Stage {
             ..Limits::default()
         };
         let config = Config {
+            // The messages that peers bring are this profile's.
+            profile: Profile::Documented,
             message_bytes_max: 100_000,
             job_threshold_bytes: 2000,
             limits: limits.clone(),
