@@ -8,6 +8,8 @@ use rlnc::{Generations, Shape};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::wire::Bitmap;
+
 /// Bytes of a hash in paths and the root: SHA-256 cut to 160 bits. Who wants to pass a false
 /// fragment off as a given one has 2^160 tries to make.
 pub const COMMITMENT_BYTES: usize = 20;
@@ -256,13 +258,16 @@ impl GenerationTree {
         self.above.is_some()
     }
 
-    /// Takes the fragments that are not known, computed: `bytes` gives them with their padding.
+    /// Takes the fragments that are not `held`, computed: `bytes` gives them with their padding.
     /// Returns whether all are what the publisher committed to; if not, nothing was taken.
-    pub(crate) fn fill<'a>(&mut self, bytes: impl Fn(u16) -> &'a [u8]) -> bool {
-        let leaves = self.tree.levels[0].iter().enumerate();
+    pub(crate) fn fill<'a>(&mut self, held: &Bitmap, bytes: impl Fn(u16) -> &'a [u8]) -> bool {
+        // The hash of what is not held may be known, from the path of its neighbour: that says
+        // nothing of the bytes computed.
+        let leaves = self.tree.levels[0].iter().zip(0..);
         let leaves: Vec<Commitment> = leaves
-            .map(|(index, leaf)| {
-                leaf.unwrap_or_else(|| Commitment::of(FRAGMENT, &[bytes(index as u16)]))
+            .map(|(leaf, index)| match leaf {
+                Some(leaf) if held.contains(index) => *leaf,
+                _ => Commitment::of(FRAGMENT, &[bytes(index)]),
             })
             .collect();
         let filled = Tree::new(leaves.into_iter());
@@ -393,16 +398,22 @@ mod tests {
         let generations = cut(1000, 7, 500);
         let commitments = Commitments::new(&payload, generations);
         let all: Vec<_> = fragments(&payload, generations).into_iter().skip(7).collect();
+        let held: Bitmap = [3].into_iter().collect();
         let mut tree = GenerationTree::new(7, None);
-        assert!(!tree.fill(|index| &all[usize::from(index)].1), "nothing ties it to the root");
+        let right = |index: u16| &all[usize::from(index)].1[..];
+        assert!(!tree.fill(&held, right), "nothing ties it to the root");
         let (place, bytes) = &all[3];
         let path = commitments.path(1, 3).expect("its path");
         assert_eq!(tree.take(commitments.root(), *place, &path, bytes), Ok(()));
         let before = tree.clone();
         let wrong = vec![9; bytes.len()];
-        assert!(!tree.fill(|index| if index == 5 { &wrong } else { &all[usize::from(index)].1 }));
-        assert_eq!(tree, before);
-        assert!(tree.fill(|index| &all[usize::from(index)].1));
+        // The hash of fragment 2 is known too: it is on the path of fragment 3.
+        for false_one in [0, 1, 2, 4, 5, 6] {
+            let given = |index| if index == false_one { &wrong } else { right(index) };
+            assert!(!tree.fill(&held, given), "fragment {false_one} is false");
+            assert_eq!(tree, before);
+        }
+        assert!(tree.fill(&held, right));
         for index in 0..7 {
             assert_eq!(tree.path(index), commitments.path(1, index));
         }

@@ -313,7 +313,9 @@ impl Holding {
         let Ok(bytes) = decoder.decode(part.shape.generation_bytes(), pool) else {
             return Recovered::TooFew;
         };
-        let Ok(message) = bytes.verify(|bytes| part.tree.fill(|index| &bytes[range(index)])) else {
+        let Ok(message) =
+            bytes.verify(|bytes| part.tree.fill(&part.held, |index| &bytes[range(index)]))
+        else {
             return Recovered::False;
         };
         let bytes = message.into_bytes();

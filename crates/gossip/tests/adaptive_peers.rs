@@ -173,6 +173,26 @@ fn a_false_combination_delays_nothing_and_convicts_its_sender_once_the_message_i
 }
 
 #[test]
+fn a_false_combination_for_the_last_fragment_forges_nothing() {
+    // The hash of the fragment that is missing is known, from the path of its neighbour.
+    let cut = Cut::new(4_000, 4);
+    let mut stage = Stage::new(adaptive(), &[1, 2]);
+    for index in 0..3 {
+        stage.data(1, cut.frame(index));
+    }
+    let mut false_one = cut.combination(&[1, 2, 3, 4]);
+    if let Some(piece) = &mut false_one.piece {
+        piece.bytes = payload(9, piece.bytes.len());
+    }
+    stage.data(2, false_one);
+    assert_eq!((stage.deliveries.len(), stage.faults.len()), (0, 0));
+    stage.data(1, cut.frame(3));
+    assert_eq!(stage.deliveries.len(), 1);
+    assert_eq!(stage.deliveries[0].payload, cut.payload);
+    assert_eq!(stage.faults, [(2, bad_shard(&cut, "it is not the combination that it says"))]);
+}
+
+#[test]
 fn what_a_peer_says_that_it_holds_is_asked_of_it_and_then_of_another() {
     let cut = Cut::new(64_000, 16);
     let mut stage = Stage::new(adaptive(), &[1, 2, 3]);

@@ -10,6 +10,8 @@ use gossip::{
     wire::{Bitmap, Control, DataFrame, Fragment, News, RefuseReason},
 };
 use harness::{
+    adaptive,
+    cut::Cut,
     documented, payload,
     puppet::{Crafted, Stage},
     topic,
@@ -49,6 +51,19 @@ fn a_peer_that_holds_much_gives_way_to_one_that_holds_little() {
     assert_eq!(stage.deliveries.len(), 1);
     assert_eq!(stage.state.stats().messages_evicted, 1);
     assert_eq!(stage.state.view().open_messages().count(), full - 1);
+}
+
+#[test]
+fn what_is_complete_makes_room_for_as_much_again() {
+    let mut config = adaptive();
+    config.limits.open_bytes_max = 70_000;
+    let mut stage = Stage::new(config, &[1]);
+    for publisher in 1..=20 {
+        let cut = Cut::by(publisher, 64_000, 16);
+        (0..16).for_each(|index| stage.data(1, cut.frame(index)));
+        assert_eq!(stage.deliveries.len(), publisher as usize);
+    }
+    assert_eq!(stage.state.stats().headers_refused, 0);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Received {
     pub dependent: u64,
     /// Of messages that were complete.
     pub late: u64,
-    /// Signed headers and lists of commitments.
+    /// Signed headers and paths.
     pub header: u64,
     /// Coefficient vectors.
     pub coefficients: u64,

@@ -186,7 +186,7 @@ impl Exchange {
         }
     }
 
-    /// Our stream was lost: what was on the way may not have come, and lists go again.
+    /// Our stream was lost: what was on the way may not have come.
     pub(crate) fn restart(&mut self) {
         self.parts_mut().for_each(|part| part.sent = Bitmap::default());
     }

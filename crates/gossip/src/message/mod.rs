@@ -19,7 +19,7 @@ pub(crate) use self::{
     link::{Link, Sending, Source},
     offered::{Askable, Offered},
     spread::Spread,
-    store::{Admission, Messages},
+    store::{Admission, Messages, open_bytes},
 };
 use crate::{
     GenerationId, HeaderHash, PeerName, SignedHeader, Topic,
@@ -36,6 +36,8 @@ pub(crate) struct Message<P> {
     pub(crate) phase: Phase,
     /// Who first brought the header and pays for it; `None` for our own.
     pub(crate) brought_by: Option<P>,
+    /// What its peer was charged for it as long as it is open.
+    pub(crate) charged_bytes: u64,
     /// When an innovative shard came last, or the message began.
     pub(crate) progressed: Instant,
     /// The publisher's shards held, by the number it gave them.
@@ -130,6 +132,7 @@ impl<P: PeerName> Message<P> {
             shape,
             phase,
             brought_by,
+            charged_bytes: 0,
             progressed: now,
             publisher_shards: BTreeMap::new(),
             links: BTreeMap::new(),

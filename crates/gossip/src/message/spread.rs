@@ -18,7 +18,7 @@ pub(crate) struct Spread<P> {
     pub(crate) requests: Requests<P>,
     /// Since when somebody is known to hold what.
     pub(crate) known: Known,
-    /// What near peers with room for requests tell of.
+    /// What peers with room for requests tell of.
     pub(crate) offered: Offered,
     /// Combinations that came, until they are of use or were found to be false.
     pub(crate) combinations: Combinations<P>,

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Message, Phase};
-use crate::{HeaderHash, Limits, MessageId, PeerName};
+use crate::{Header, HeaderHash, Limits, MessageId, PeerName, holding::Holding};
 
 /// What a message costs beside its payload, roughly; so that many small ones count.
 const OVERHEAD_BYTES: u64 = 1 << 10;
 
 /// What a fragment costs beside its bytes, roughly.
-const FRAGMENT_OVERHEAD_BYTES: u64 = 64;
+const FRAGMENT_OVERHEAD_BYTES: u64 = 96;
 
 /// All messages, open and complete, and the accounts of what they fill.
 #[derive(Debug)]
@@ -95,9 +95,13 @@ impl<P: PeerName> Messages<P> {
     }
 
     /// Adds an open message.
-    pub(crate) fn open(&mut self, message: Message<P>) {
+    pub(crate) fn open(&mut self, mut message: Message<P>) {
         self.open_count += 1;
-        self.charge(&message);
+        message.charged_bytes = open_bytes(&message.signed.header, message.holding());
+        self.open_bytes += message.charged_bytes;
+        if let Some(peer) = message.brought_by {
+            *self.open_bytes_by_peer.entry(peer).or_default() += message.charged_bytes;
+        }
         self.insert(message);
     }
 
@@ -158,16 +162,8 @@ impl<P: PeerName> Messages<P> {
         self.retained_bytes += payload_bytes + OVERHEAD_BYTES;
     }
 
-    fn charge(&mut self, message: &Message<P>) {
-        let bytes = open_bytes(message);
-        self.open_bytes += bytes;
-        if let Some(peer) = message.brought_by {
-            *self.open_bytes_by_peer.entry(peer).or_default() += bytes;
-        }
-    }
-
     fn discharge(&mut self, message: &Message<P>) {
-        let bytes = open_bytes(message);
+        let bytes = message.charged_bytes;
         self.open_count -= 1;
         self.open_bytes -= bytes;
         let Some(peer) = message.brought_by else { return };
@@ -181,12 +177,12 @@ impl<P: PeerName> Messages<P> {
 }
 
 /// Returns what an open message fills once it is complete.
-fn open_bytes<P: PeerName>(message: &Message<P>) -> u64 {
-    let bytes = match message.holding() {
+pub(crate) fn open_bytes(header: &Header, holding: Option<&Holding>) -> u64 {
+    let bytes = match holding {
         Some(holding) => {
-            message.payload_bytes() + u64::from(holding.total()) * FRAGMENT_OVERHEAD_BYTES
+            header.payload_bytes + u64::from(holding.total()) * FRAGMENT_OVERHEAD_BYTES
         }
-        None => message.shape.generation_bytes(),
+        None => u64::from(header.fragments) * u64::from(header.fragment_bytes),
     };
     bytes + OVERHEAD_BYTES
 }

@@ -8,6 +8,7 @@ use super::State;
 use crate::{
     GenerationId, HeaderHash, PeerName,
     asking::{Holder, Request, share_out},
+    holding::Holding,
     message::{Askable, Due, Phase},
     peer::Peer,
     score::DEMERITS_EXCESS,
@@ -322,7 +323,8 @@ impl<P: PeerName> State<P> {
         let total = message.fragments();
         let sent = message.shards_sent as f64 / f64::from(total);
         // When nothing is amiss any more, nobody waits for the uplink: who asks came late.
-        let is_spread = message.spread.looks > 0 && message.spread.look_at.is_none();
+        let is_looking = message.spread.looks == 0 || message.spread.look_at.is_some();
+        let is_spread = message.holding().is_some_and(Holding::is_whole) || !is_looking;
         let spares = message.is_own() && sent >= EGRESS_MAX && !is_spread;
         let mut served = fragments.within(&held);
         if spares {
@@ -418,8 +420,8 @@ impl<P: PeerName> State<P> {
             let mut is_told = false;
             for (&index, news) in told {
                 let Some(&fragments) = holding.held(index) else { continue };
-                // Who told us of all of it first has no use for it. The publisher, which holds
-                // everything, wants to know how far it came.
+                // Who told us of all of it first has no use for it; who told of everything may be
+                // the publisher, which wants to know how far it came.
                 let link = message.links.get(&peer);
                 let known = link.map(|link| link.exchange.told(index)).unwrap_or_default();
                 if news.without(&known).is_empty() && known.len() < holding.fragments() {

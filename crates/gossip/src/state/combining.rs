@@ -100,6 +100,10 @@ impl<P: PeerName> State<P> {
             return;
         }
         let Some(message) = self.messages.get(&hash) else { return };
+        // What is not needed is not checked otherwise.
+        if coefficients.len() != usize::from(message.shape.fragments()) {
+            return;
+        }
         let bytes = super::receive::shard_length(&self.config, message);
         let message = message.signed.header.message;
         self.trace_rpc_received(peer, message, bytes);

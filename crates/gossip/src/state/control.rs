@@ -90,6 +90,10 @@ impl<P: PeerName> State<P> {
         if reason == RefuseReason::NoHeader {
             return self.queue_message(peer, hash);
         }
+        if reason.is_later() {
+            // It dropped what it held of the message, if it did.
+            link.exchange.untell();
+        }
         link.refused = Some(reason);
         link.done |= reason == RefuseReason::Seen;
         if !reason.is_later() {

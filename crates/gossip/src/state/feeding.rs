@@ -59,6 +59,10 @@ impl<P: PeerName> State<P> {
         }
         let targets = self.data_targets(topic);
         if targets.is_empty() {
+            // Nobody is to be looked after: who comes later asks, and is served.
+            if let Some(message) = self.messages.get_mut(&hash) {
+                message.spread.looks = 1;
+            }
             return self.has_left(hash);
         }
         let near = targets.iter().filter(|&&peer| self.is_near(peer)).count();
@@ -129,10 +133,13 @@ impl<P: PeerName> State<P> {
         message.spread.look_at = Some(again);
         let topic = message.topic().clone();
         let targets = self.data_targets(&topic);
-        let targets = self.likely_to_pass_on(hash, targets, &lonely);
+        let likely = self.likely_to_pass_on(hash, targets.clone(), &lonely);
         let count = lonely.len();
         for due in lonely {
-            self.push_to(hash, due, &targets, 1, true);
+            // They may all have it already.
+            if !self.push_to(hash, due, &likely, 1, true) {
+                self.push_to(hash, due, &targets, 1, true);
+            }
         }
         // Who is told what the publisher holds asks it: that is for when much is amiss.
         if is_first && count < total / 8 {
@@ -146,14 +153,16 @@ impl<P: PeerName> State<P> {
     }
 
     /// Returns those of `peers` that passed on what they got of our message, as far as others tell;
-    /// if they are few, all but those that passed on nothing. What is `lonely` was not passed on.
+    /// if they are few, all but those that passed on nothing. What is `lonely` was not passed on. Who
+    /// asked for what it got proves nothing: others may have told of that already.
     fn likely_to_pass_on(&self, hash: HeaderHash, peers: Vec<P>, lonely: &[Due]) -> Vec<P> {
         let Some(message) = self.messages.get(&hash) else { return peers };
         let sent = |peer: &P, lacking: &[Due]| {
             message.links.get(peer).is_some_and(|link| link.exchange.was_sent_beside(lacking))
         };
+        let asked = |peer: &P| message.links.get(peer).is_some_and(|link| link.pulled > 0);
         let (proven, others): (Vec<P>, Vec<P>) =
-            peers.into_iter().partition(|peer| sent(peer, lonely));
+            peers.into_iter().partition(|peer| sent(peer, lonely) && !asked(peer));
         if proven.len() >= PROVEN_FEW {
             return proven;
         }
@@ -208,9 +217,17 @@ impl<P: PeerName> State<P> {
         self.push_to(hash, due, &far, self.config.adaptive.carried_over, true);
     }
 
-    /// Sends a fragment unasked to `count` of `peers` that lack it, by chance.
-    fn push_to(&mut self, hash: HeaderHash, due: Due, peers: &[P], count: usize, is_urgent: bool) {
-        let Some(message) = self.messages.get_mut(&hash) else { return };
+    /// Sends a fragment unasked to `count` of `peers` that lack it, by chance. Returns whether any
+    /// does.
+    fn push_to(
+        &mut self,
+        hash: HeaderHash,
+        due: Due,
+        peers: &[P],
+        count: usize,
+        is_urgent: bool,
+    ) -> bool {
+        let Some(message) = self.messages.get_mut(&hash) else { return false };
         let lacks = |peer: &P| {
             message
                 .links
@@ -219,12 +236,14 @@ impl<P: PeerName> State<P> {
         };
         let lacking = peers.iter().copied().filter(lacks);
         let chosen = lacking.sample(&mut self.rng, count);
+        let found = !chosen.is_empty();
         for peer in chosen {
-            let Some(message) = self.messages.get_mut(&hash) else { return };
+            let Some(message) = self.messages.get_mut(&hash) else { break };
             if message.links.entry(peer).or_default().exchange.push(due, is_urgent) {
                 self.queue_message(peer, hash);
             }
         }
+        found
     }
 
     /// Sends a message that is one fragment to the mesh.

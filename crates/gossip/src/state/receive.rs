@@ -9,7 +9,7 @@ use super::State;
 use crate::{
     Fault, Header, HeaderHash, PeerName, Profile, RpcMeta, ShardTrace, SignedHeader, Trace,
     holding::Holding,
-    message::{Admission, Link, Message, Phase, PublisherShard},
+    message::{Admission, Link, Message, Phase, PublisherShard, open_bytes},
     replay::SequenceCheck,
     wire::{Control, DataFrame, Piece, RefuseReason, ShardStart},
 };
@@ -137,7 +137,8 @@ impl<P: PeerName> State<P> {
         if let Err(reason) = self.record_sequence(now, hash, &signed.header) {
             return HeaderVerdict::Refused(reason);
         }
-        match self.messages.admission(&self.config.limits, peer, shape.generation_bytes()) {
+        let bytes = open_bytes(&signed.header, holding.as_ref());
+        match self.messages.admission(&self.config.limits, peer, bytes) {
             Admission::Fits => {}
             Admission::Evict(victim) => {
                 self.stats.messages_evicted += 1;

@@ -38,7 +38,7 @@ pub(crate) enum Mischief {
     Garbage,
     /// Receives and never sends data.
     Drops,
-    /// Changes lists of hashes. Profile `adaptive`, as all that follow.
+    /// Changes paths. Profile `adaptive`, as all that follow.
     CorruptPath,
     /// Says that what it passes on has come a short way or a long one.
     WrongHops,
