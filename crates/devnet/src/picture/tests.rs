@@ -110,13 +110,13 @@ fn everything_that_is_kept_is_bounded() {
     }
     assert!(picture.stories.len() == STORIES_MAX && picture.forgotten.len() == FORGOTTEN_MAX);
     assert_eq!(picture.forgotten_ids.len(), FORGOTTEN_MAX);
-    for _ in 0..5_000 {
+    for _ in 0..10_000 {
         see(&mut picture, 1, 1, What::Redundant { message: A, from: 2, fragments: 4 });
     }
     let story = picture.story_of(&A).expect("seen");
-    assert_eq!(story.steps().len() as u64 + story.steps_left_out, 5_000);
-    assert_eq!(story.steps().len(), 4_096);
-    assert_eq!(story.nodes[&1].redundant, 5_000, "what is left out is counted");
+    assert_eq!(story.steps().len() as u64 + story.steps_left_out, 10_000);
+    assert_eq!(story.steps().len(), 8_192);
+    assert_eq!(story.nodes[&1].redundant, 10_000, "what is left out is counted");
 }
 
 #[test]
