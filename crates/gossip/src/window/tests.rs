@@ -1,6 +1,6 @@
 //! Rules one by one, then a sender with many peers behind one uplink, in virtual time.
 
-use super::{flow::STALL_MIN, *};
+use super::{flow::STALL_MIN, limit::NODE_SPARE_BYTES, *};
 
 const FRAME: u64 = FRAME_BYTES;
 
