@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gossip::{
     Fault, GenerationId, Input, ShardTrace, Trace,
-    wire::{Acknowledgement, Bitmap, Control},
+    wire::{Bitmap, Control},
 };
 use harness::{adaptive, cut::Cut, payload, puppet::Stage, topic};
 
@@ -355,50 +355,6 @@ fn who_is_told_how_to_feed_has_been_told_before_that_it_is_a_data_peer() {
     }
 }
 
-/// The peer has got all data that left to it, if any.
-fn acknowledge_all(stage: &mut Stage, peer: u32) {
-    let sent = || stage.data.iter().filter(|(to, _)| *to == peer).map(|(_, frame)| frame);
-    let Some(epoch) = sent().find_map(|frame| frame.epoch) else { return };
-    let bytes = sent().map(|frame| frame.clone().encode().len() as u64).sum();
-    let acknowledgement = Acknowledgement { epoch, bytes, waited: Duration::ZERO };
-    stage.control(peer, &[Control::Acknowledge(acknowledgement)]);
-}
-
-#[test]
-fn a_publisher_serves_who_asks_twice_even_what_others_say_that_they_hold() {
-    let mut stage = Stage::new(adaptive(), &[1, 2, 3]);
-    stage.wait(2 * SECOND);
-    let publish = gossip::Publish {
-        ticket: 1,
-        topic: topic("t"),
-        payload: payload(4, 20_000),
-        published_unix_ns: 1,
-    };
-    stage.input(Input::Publish(publish));
-    stage.wait(SECOND / 10);
-    let generation = stage
-        .data
-        .iter()
-        .find_map(|(_, frame)| Some(frame.fragment.as_ref()?.generation))
-        .expect("it leaves");
-    // One takes all, and two say that they hold it and give nothing.
-    let all = Bitmap::first(20);
-    for peer in [2, 3, 3] {
-        (1..=3).for_each(|peer| acknowledge_all(&mut stage, peer));
-        stage.control(peer, &[Control::Want { generation, fragments: all }]);
-        stage.wait(SECOND / 10);
-        stage.control(1, &[Control::Have { generation, fragments: all }]);
-        stage.control(2, &[Control::Have { generation, fragments: all }]);
-    }
-    let got: std::collections::BTreeSet<u16> = stage
-        .data
-        .iter()
-        .filter(|(peer, _)| *peer == 3)
-        .filter_map(|(_, frame)| Some(frame.fragment.as_ref()?.index))
-        .collect();
-    assert_eq!(got.len(), 20);
-}
-
 #[test]
 fn a_message_that_a_liar_sent_false_is_asked_of_who_is_known_to_hold_it() {
     let cut = Cut::new(500, 1);
@@ -422,7 +378,7 @@ fn a_message_is_kept_while_somebody_asks_for_what_it_lacks_of_it() {
     take_all(&mut stage, &cut);
     for index in 0..8 {
         stage.wait(3 * SECOND);
-        acknowledge_all(&mut stage, 2);
+        stage.acknowledge_all(2);
         let fragments = [index].into_iter().collect();
         stage.control(2, &[Control::Want { generation: cut.generation(), fragments }]);
         assert_eq!(sent_to(&stage, 2), usize::from(index) + 1);
@@ -453,48 +409,4 @@ fn a_message_that_waits_for_room_at_who_holds_it_is_asked_for_when_there_is_some
         answered = told.len();
     }
     assert_eq!(stage.deliveries.len(), 3);
-}
-
-#[test]
-fn what_nobody_passed_on_leaves_again_to_those_who_passed_on_what_they_got() {
-    let mut stage = Stage::new(adaptive(), &[1, 2, 3, 4, 5, 6]);
-    stage.wait(2 * SECOND);
-    let publish = gossip::Publish {
-        ticket: 1,
-        topic: topic("t"),
-        payload: payload(4, 200_000),
-        published_unix_ns: 1,
-    };
-    stage.input(Input::Publish(publish));
-    for _ in 0..5 {
-        stage.wait(SECOND / 100);
-        (1..=6).for_each(|peer| acknowledge_all(&mut stage, peer));
-    }
-    let sent: Vec<(u32, gossip::wire::Fragment)> = stage
-        .data
-        .iter()
-        .filter_map(|(peer, frame)| Some((*peer, frame.fragment.clone()?)))
-        .collect();
-    assert_eq!(sent.len(), 64, "each fragment leaves once");
-    let mut got: Vec<u32> = sent.iter().map(|&(peer, _)| peer).collect();
-    got.dedup();
-    assert!(got.len() > 2, "to several: {got:?}");
-    let kept = |peer: u32| got[..2].contains(&peer);
-    let lost: Vec<u16> =
-        sent.iter().filter(|(peer, _)| kept(*peer)).map(|(_, fragment)| fragment.index).collect();
-    assert!(!lost.is_empty() && lost.len() < 64);
-    let fragments: Bitmap = (0..64).filter(|index| !lost.contains(index)).collect();
-    let generation = sent[0].1.generation;
-    for peer in (1..=6).filter(|&peer| !kept(peer)) {
-        stage.control(peer, &[Control::Have { generation, fragments }]);
-    }
-    stage.wait(SECOND / 2);
-    let again: Vec<(u32, u16)> = stage.data[sent.len()..]
-        .iter()
-        .filter_map(|(peer, frame)| Some((*peer, frame.fragment.as_ref()?.index)))
-        .collect();
-    for index in lost {
-        assert!(again.iter().any(|&(_, other)| other == index), "fragment {index} leaves again");
-    }
-    assert!(again.iter().all(|&(peer, _)| !kept(peer)), "who keeps all gets no more: {again:?}");
 }

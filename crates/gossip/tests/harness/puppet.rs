@@ -9,7 +9,9 @@ use bytes::Bytes;
 use gossip::{
     Config, Delivery, Direction, Fault, GenerationId, Header, Input, Job, JobId, Outcome, Output,
     SignedHeader, State, Topic, Trace, message_id,
-    wire::{Control, DataFrame, Piece, ShardStart, decode_control, encode_control},
+    wire::{
+        Acknowledgement, Control, DataFrame, Piece, ShardStart, decode_control, encode_control,
+    },
 };
 use rlnc::{Encoder, Shape};
 
@@ -75,6 +77,15 @@ impl Stage {
 
     pub fn data(&mut self, from: u32, frame: DataFrame) {
         self.input(Input::Data(from, frame.encode().to_bytes()));
+    }
+
+    /// The peer has got all data that left to it, if any.
+    pub fn acknowledge_all(&mut self, peer: u32) {
+        let sent = || self.data.iter().filter(|(to, _)| *to == peer).map(|(_, frame)| frame);
+        let Some(epoch) = sent().find_map(|frame| frame.epoch) else { return };
+        let bytes = sent().map(|frame| frame.clone().encode().len() as u64).sum();
+        let acknowledgement = Acknowledgement { epoch, bytes, waited: Duration::ZERO };
+        self.control(peer, &[Control::Acknowledge(acknowledgement)]);
     }
 
     /// Lets time pass, timers included.
