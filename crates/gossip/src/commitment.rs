@@ -123,21 +123,22 @@ impl Tree {
         levels.filter_map(|(height, level)| level.get((leaf >> height) ^ 1).copied()).collect()
     }
 
-    /// Remembers a leaf and all that its path says of the tree.
-    fn learn(&mut self, index: usize, leaf: Commitment, path: &[Commitment]) {
-        let (mut node, mut path) = (leaf, path.iter());
+    /// Remembers a leaf, its path, and the `parents` that both lead to, one for each hash of it.
+    fn learn(
+        &mut self,
+        leaf: usize,
+        hash: Commitment,
+        path: &[Commitment],
+        parents: &[Commitment],
+    ) {
+        let (mut node, mut steps) = (hash, path.iter().zip(parents));
         for (height, level) in self.levels.iter_mut().enumerate() {
-            let place = index >> height;
+            let place = leaf >> height;
             level[place] = Some(node);
             if let Some(other) = level.get_mut(place ^ 1) {
-                let Some(&sibling) = path.next() else { return };
+                let Some((&sibling, &parent)) = steps.next() else { return };
                 *other = Some(sibling);
-                let is_left = place.is_multiple_of(2);
-                node = if is_left {
-                    Commitment::parent(node, sibling)
-                } else {
-                    Commitment::parent(sibling, node)
-                };
+                node = parent;
             }
         }
     }
@@ -189,7 +190,11 @@ impl Commitments {
     /// Returns the path of a fragment: the other child at each level from the fragment up, where
     /// there is one; `None` if there is no such fragment.
     pub fn path(&self, generation: usize, index: u16) -> Option<Vec<Commitment>> {
-        self.tree(generation)?.path(index)
+        let tree = self.generations.get(generation)?;
+        tree.levels[0].get(usize::from(index))?;
+        let mut path = tree.path(index.into())?;
+        path.extend(self.above.path(generation)?);
+        Some(path)
     }
 
     /// Returns the tree of a generation; `None` beyond the last.
@@ -231,14 +236,18 @@ impl GenerationTree {
             return Err(CommitmentError::PathLength { hashes, expected });
         }
         let leaf = Commitment::of(FRAGMENT, &[bytes]);
+        let mut parents = Vec::with_capacity(path.len());
         let reached = path.iter().zip(way).fold(leaf, |node, (&other, is_left)| {
-            if is_left { Commitment::parent(node, other) } else { Commitment::parent(other, node) }
+            let (left, right) = if is_left { (node, other) } else { (other, node) };
+            let parent = Commitment::parent(left, right);
+            parents.push(parent);
+            parent
         });
         if reached != root {
             return Err(CommitmentError::OtherRoot);
         }
         let (path, above) = path.split_at(inside);
-        self.tree.learn(index, leaf, path);
+        self.tree.learn(index, leaf, path, &parents);
         self.above.get_or_insert_with(|| above.to_vec());
         Ok(())
     }
